@@ -1,0 +1,142 @@
+"""One look for every figure: style, colours, and the few plots that several chapters share."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+# Okabe and Ito's palette, told apart with every common colour blindness (jfly.uni-koeln.de/color).
+BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+SKY, VERMILION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
+COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK, YELLOW)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+STYLE = {
+    "figure.figsize": (7.0, 3.6),
+    "figure.dpi": 100,
+    "figure.facecolor": "white",
+    "figure.constrained_layout.use": True,
+    "savefig.facecolor": "white",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.prop_cycle": plt.cycler(color=COLORS),
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "legend.frameon": False,
+    "lines.linewidth": 2.0,
+    "lines.markersize": 5,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+}
+
+
+def use_style() -> None:
+    """Set the book's matplotlib style for every figure that follows."""
+    plt.rcParams.update(STYLE)
+
+
+def to_image(image: torch.Tensor | np.ndarray | Image.Image) -> np.ndarray:
+    """Return an array that ``imshow`` takes: (H, W) or (H, W, 3).
+
+    Args:
+        image: a PIL image, an array (H, W) or (H, W, 3), or a tensor (H, W), (1, H, W) or
+            (3, H, W). Floats of a colour image are clipped to [0, 1].
+
+    Raises:
+        ValueError: the shape is none of these.
+    """
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu()
+        if image.ndim == 3 and image.shape[0] in (1, 3):
+            image = image.permute(1, 2, 0)
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)):
+        raise ValueError(
+            f"cannot show an image of shape {array.shape}; expected (H, W) or 3 channels."
+        )
+    if array.ndim == 3 and array.dtype.kind == "f":
+        array = array.clip(0, 1)
+    return array
+
+
+def show_images(
+    images: Sequence[torch.Tensor | np.ndarray | Image.Image],
+    titles: Sequence[str] | None = None,
+    columns: int | None = None,
+    size: float = 1.4,
+    **imshow: object,
+) -> Figure:
+    """Show images in a grid without axes and return the figure.
+
+    Args:
+        images: what ``to_image`` takes, one each.
+        titles: one line above each image.
+        columns: images in a row; all in one row if not given.
+        size: inches for one image.
+        imshow: passed to ``imshow``, such as ``cmap``, ``vmin`` and ``vmax``.
+    """
+    columns = columns or len(images)
+    rows = -(-len(images) // columns)
+    height = size * (1.2 if titles else 1.02)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * size, rows * height), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for index, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        axis.imshow(to_image(image), **imshow)
+        if titles:
+            axis.set_title(titles[index], fontsize=9, loc="center")
+    return figure
+
+
+def plot_history(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, label: str):
+    """Plot one quantity of several training histories against the epoch; return the axes.
+
+    Args:
+        histories: name -> what ``training.fit`` returns (a list of dicts with ``"epoch"``).
+        key: the quantity, such as ``"train_loss"`` or ``"accuracy"``.
+        label: the y axis' label, with its unit.
+    """
+    _, axis = plt.subplots()
+    for (name, history), marker in zip(histories.items(), MARKERS, strict=False):
+        epochs = [row["epoch"] for row in history]
+        axis.plot(epochs, [row[key] for row in history], marker=marker, label=name)
+    axis.set(xlabel="epoch", ylabel=label)
+    axis.legend()
+    return axis
+
+
+def plot_intervals(results: Mapping[str, Sequence[float]], label: str):
+    """Plot each name's runs as dots with their mean and 95 % t interval; return the axes.
+
+    Args:
+        results: name -> one value a seed (at least two).
+        label: the x axis' label, with its unit.
+    """
+    from tutorial_utils.evaluation import mean_interval
+
+    _, axis = plt.subplots(figsize=(7.0, 0.5 * len(results) + 1.0))
+    for row, values in enumerate(results.values()):
+        mean, low, high = mean_interval(values)
+        axis.plot([low, high], [row, row], color=BLUE, linewidth=2)
+        axis.plot(values, [row] * len(values), "o", color=SKY, markersize=4)
+        axis.plot(mean, row, "D", color=BLUE, markersize=7)
+        axis.annotate(
+            f"{mean:.2f}", (mean, row), xytext=(0, 7), textcoords="offset points", ha="center"
+        )
+    axis.set(xlabel=label, yticks=range(len(results)), yticklabels=list(results))
+    axis.set_ylim(len(results) - 0.5, -0.7)
+    axis.grid(axis="y", visible=False)
+    return axis
