@@ -103,6 +103,7 @@ test-matrix: $(VENV)/.installed-dev ## the notebooks on other code paths of the 
 
 .PHONY: address
 address: $(VENV)/.installed ## stamp your copy's address everywhere: REPOSITORY=https://github.com/you/copy
+	@$(if $(filter undefined,$(origin REPOSITORY)),$(error Say which: make address REPOSITORY=https://github.com/you/copy))
 	$(PY) tools/address.py "$(REPOSITORY)"
 
 .PHONY: clean

@@ -42,10 +42,9 @@ def stamped(address: str, root: Path = ROOT) -> dict[Path, str]:
     """Return each file that names the address, with the text that it should have."""
     texts = {}
     config = (root / "_config.yml").read_text(encoding="utf-8")
+    colab = COLAB if address.startswith("https://github.com/") else ""
     config = URL_LINE.sub(rf'\1"{address}"', config)
-    texts[root / "_config.yml"] = COLAB_LINE.sub(
-        rf'\1"{COLAB if address.startswith("https://github.com/") else ""}"', config
-    )
+    texts[root / "_config.yml"] = COLAB_LINE.sub(rf'\1"{colab}"', config)
     readme = (root / "README.md").read_text(encoding="utf-8")
     texts[root / "README.md"] = README_BLOCK.sub(rf"\1{readme_block(address)}\2", readme)
     citation = CITATION_LINE.sub("", (root / "CITATION.cff").read_text(encoding="utf-8"))
@@ -57,15 +56,15 @@ def stamped(address: str, root: Path = ROOT) -> dict[Path, str]:
     return texts
 
 
-def main(arguments: list[str]) -> str | None:
+def main(arguments: list[str], root: Path = ROOT) -> str | None:
     """Write the address everywhere; return a message where it is not one."""
     address = arguments[0].strip().rstrip("/").removesuffix(".git") if len(arguments) == 1 else None
     if address is None or not re.fullmatch(r"(https://[^\s\"]+/[^\s\"]+/[^\s\"]+)?", address):
         return "Give one address such as https://github.com/you/your-copy (or an empty string)."
-    for path, text in stamped(address).items():
+    for path, text in stamped(address, root).items():
         if path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")
-            print(path.relative_to(ROOT))
+            print(path.relative_to(root))
     return None
 
 

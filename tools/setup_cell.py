@@ -15,9 +15,9 @@ if importlib.util.find_spec("tutorial_utils") is None:
         pins = Path("tutorial-constraints.txt")
         pins.write_text("".join(f"{name}=={found[name]}\n" for name in found))
         wanted = [source, *sorted({"torch", "torchvision"} - set(found))]
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", str(pins)]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "-c", pins]
         subprocess.run([*pip, *wanted], check=True)
         pins.unlink()
         importlib.invalidate_caches()
     else:
-        print("Put tutorial_utils-*.whl (made by `make wheel`) beside this notebook.")
+        print("Lay tutorial_utils-*.whl (made by `make wheel`) beside this notebook.")

@@ -1,0 +1,294 @@
+"""The notebooks' own rules: what a chapter must have, and what its stored outputs must not have.
+
+Each test reads a chapter as it lies in the repository. Whether the outputs are true is tested by
+``pytest --nbval book/``; the last tests here see to it that this comparison is a strict one.
+"""
+
+import ast
+import copy
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import notebooks as tool
+import pytest
+import yaml
+from address import read_address, setup_source
+
+ROOT = Path(__file__).resolve().parents[1]
+CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
+WORDS = range(1300, 2501)
+CODE_CELLS = range(10, 31)
+LONGEST_CELL, LONGEST_LINE = 25, 88
+WORDS_A_LINE = (8, 25)
+LARGEST_PICTURE = 200_000  # bytes of PNG
+TAGS = {"hide-input", "hide-output", "nbval-ignore-output", "raises-exception", "remove-cell"}
+# What another machine, user or day would change in a stored output.
+STRAY = {
+    "memory address": r"\b0x[0-9a-f]{6,}",
+    "path": r"(/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\|site-packages|\.venv)",
+    "date": r"\b20\d\d-\d\d-\d\d\b",
+    "time of day": r"\b\d\d?:\d\d:\d\d\b",
+    "speed": r"\d ?(it/s|s/it)\b",
+    "negative zero": r"-0\.0*(?![\d])",
+    "warning": r"\b[A-Z]\w*Warning\b",
+}
+
+every_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def read(path):
+    """Return a chapter."""
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    """Return the code cells after the set-up cell."""
+    return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
+
+
+def code_lines(cell):
+    """Return a cell's lines, without blank ones and comments."""
+    return [s for line in cell.source.splitlines() if (s := line.strip()) and s[0] != "#"]
+
+
+def prose(notebook):
+    """Return the Markdown text without formulas, code, links' addresses and directives' lines."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    for gone in (
+        r"^```(?:python|bash|text|\{code).*?^```",  # code
+        r"^(?:```|:::).*$",  # where a directive begins and ends
+        r"^:[\w-]+:.*$",  # its options
+        r"\$\$.*?\$\$|\$[^$\n]+\$",
+        r"\]\([^)]*\)",
+        r"<[^>]+>",
+    ):
+        text = re.sub(gone, " ", text, flags=re.DOTALL | re.MULTILINE)
+    return text
+
+
+def count_words(text):
+    """Count the words that have a letter."""
+    return len(re.findall(r"[^\W\d_][\w'’-]*", text))
+
+
+def tags(cell):
+    """Return a cell's tags."""
+    return set(cell.metadata.get("tags", []))
+
+
+def texts(cell):
+    """Return the texts of a cell's outputs, also those of HTML and SVG."""
+    for output in cell.outputs:
+        yield output.get("text", "")
+        for kind, content in output.get("data", {}).items():
+            if kind.startswith("text/") or kind == "image/svg+xml":
+                yield content
+
+
+def section(notebook, name):
+    """Return the Markdown from the heading ``## name`` to the next one of that rank."""
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    found = re.findall(rf"^## {name}[^\n]*\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert len(found) == 1, f"there must be one section '## {name}'"
+    return found[0]
+
+
+def names(tree, kind):
+    """Return the names of the functions that code calls, such as ``plt.show``."""
+    return {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, kind)}
+
+
+@every_chapter
+def test_the_chapter_is_in_the_table_of_contents(path):
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = {chapter["file"] for part in toc["parts"] for chapter in part["chapters"]}
+    assert f"book/{path.stem}" in files
+
+
+@every_chapter
+def test_the_first_cell_is_the_set_up_and_the_second_the_title(path):
+    first, second = read(path).cells[:2]
+    assert first.source == setup_source(read_address()), "run `make notebooks`"
+    assert tags(first) == {"remove-cell"}
+    assert first.outputs == []
+    assert second.cell_type == "markdown"
+    assert second.source.startswith("# ")
+
+
+@every_chapter
+def test_there_is_one_title(path):
+    text = prose(read(path))
+    assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
+
+
+@every_chapter
+def test_sizes_are_in_the_band(path):
+    notebook = read(path)
+    cells = code_cells(notebook)
+    sizes = [len(cell.source.splitlines()) for cell in cells]
+    words, lines = count_words(prose(notebook)), sum(len(code_lines(cell)) for cell in cells)
+    ratio = words / lines
+    faults = [
+        f"{value} {what}"
+        for what, value, good in (
+            ("words of prose", words, words in WORDS),
+            ("code cells", len(cells), len(cells) in CODE_CELLS),
+            (
+                "lines in the median cell",
+                statistics.median(sizes),
+                2 <= statistics.median(sizes) <= 6,
+            ),
+            ("lines in the longest cell", max(sizes), max(sizes) <= LONGEST_CELL),
+            ("words a code line", round(ratio, 1), WORDS_A_LINE[0] <= ratio <= WORDS_A_LINE[1]),
+        )
+        if not good
+    ]
+    assert not faults, ", ".join(faults)
+
+
+@every_chapter
+def test_code_keeps_to_the_column_and_hides_no_output(path):
+    for cell in code_cells(read(path)):
+        assert max(map(len, cell.source.splitlines())) <= LONGEST_LINE, cell.source
+        assert not cell.source.rstrip().endswith(";"), f"assign instead:\n{cell.source}"
+        for word in ("NBVAL_", "clear_output", "%%time", "%time"):
+            assert word not in cell.source, cell.source
+
+
+@every_chapter
+def test_every_cell_was_run_in_order(path):
+    cells = [cell for cell in read(path).cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+
+
+@every_chapter
+def test_cells_that_print_or_show_have_stored_outputs(path):
+    for cell in code_cells(read(path)):
+        top = ast.Module([s for s in ast.parse(cell.source).body if isinstance(s, ast.Expr)], [])
+        called = names(top, ast.Call)
+        kinds = {output.output_type for output in cell.outputs}
+        if "print" in called:
+            assert "stream" in kinds, cell.source
+        if "plt.show" in called:
+            assert "display_data" in kinds, cell.source
+
+
+@every_chapter
+def test_outputs_have_no_errors_and_nothing_on_stderr(path):
+    for cell in code_cells(read(path)):
+        for output in cell.outputs:
+            if output.output_type == "error":
+                assert "raises-exception" in tags(cell), output.evalue
+            assert output.get("name") != "stderr", output.text
+
+
+@every_chapter
+def test_outputs_would_be_the_same_elsewhere(path):
+    for cell in code_cells(read(path)):
+        if "nbval-ignore-output" in tags(cell):
+            kinds = {k: v for k, v in STRAY.items() if k not in ("negative zero", "speed")}
+        else:
+            kinds = STRAY
+        for text in texts(cell):
+            for kind, pattern in kinds.items():
+                found = re.search(pattern, text)
+                assert not found, f"{kind} {found[0]!r} in the output of:\n{cell.source}"
+
+
+@every_chapter
+def test_tags_are_known_and_a_cell_that_is_not_compared_is_followed_by_an_assertion(path):
+    cells = code_cells(read(path))
+    for cell, following in zip(cells, [*cells[1:], None], strict=True):
+        assert tags(cell) <= TAGS - {"remove-cell"}
+        if "nbval-ignore-output" in tags(cell):
+            assert following is not None, cell.source
+            tree = ast.parse(following.source)
+            asserts = any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+            called = {name.rsplit(".", 1)[-1] for name in names(tree, ast.Call)}
+            assert asserts or called & {"assert_close", "assert_allclose"}, following.source
+
+
+@every_chapter
+def test_every_figure_has_alt_text(path):
+    notebook = read(path)
+    for cell in code_cells(notebook):
+        pictures = [o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})]
+        if pictures:
+            assert len(pictures) == 1, f"one figure a cell, each has its own text:\n{cell.source}"
+            alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+            assert count_words(alt) >= 8, f"alt text {alt!r} of:\n{cell.source}"
+            assert len(pictures[0]) * 3 / 4 <= LARGEST_PICTURE, cell.source
+    assert not re.search(r"!\[\s*\]\(", prose(notebook)), "a picture without alt text"
+
+
+@every_chapter
+def test_it_ends_with_a_summary_of_five_lines_and_with_exercises(path):
+    notebook = read(path)
+    assert len(re.findall(r"^[-*] ", section(notebook, "Summary"), re.MULTILINE)) == 5
+    exercises = re.findall(r"^\d+\. ", section(notebook, "Exercises"), re.MULTILINE)
+    assert 4 <= len(exercises) <= 8
+    text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert re.findall(r"^## (\w+)", text, re.MULTILINE)[-2:] == ["Summary", "Exercises"]
+
+
+@every_chapter
+def test_the_file_is_tidy(path):
+    notebook = read(path)
+    tidied = copy.deepcopy(notebook)
+    tool.tidy(tidied)
+    assert nbformat.writes(tidied, indent=1) == nbformat.writes(notebook, indent=1), (
+        "run `make notebooks`"
+    )
+
+
+# --- The comparison itself. ---
+
+
+def compare(folder, cells):
+    """Run strict nbval with the book's settings on a notebook of these cells; return its status."""
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    tool.tidy(notebook)
+    path = folder / "page.ipynb"
+    nbformat.write(notebook, path)
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider"]
+    settings = [f"--confcutdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), "-p", "conftest"]
+    return subprocess.run([*command, *settings, str(path)], cwd=ROOT, timeout=300).returncode
+
+
+def printed_numbers(cells):
+    """Return the cells up to the first one whose compared output has a number, and that output."""
+    for index, cell in enumerate(cells):
+        if cell.cell_type == "code" and "nbval-ignore-output" not in tags(cell):
+            for output in cell.outputs:
+                if re.search(r"\d\.\d", output.get("text", "")):
+                    return cells[: index + 1], output
+    return None
+
+
+def test_a_changed_number_in_a_stored_output_fails(tmp_path):
+    chapters = [found for path in CHAPTERS if (found := printed_numbers(read(path).cells))]
+    cells, output = min(chapters, key=lambda found: len(found[0]))
+    assert compare(tmp_path, cells) == 0
+    digit = re.search(r"\d(?=\.\d)", output.text)
+    other = str((int(digit[0]) + 1) % 10)
+    output.text = output.text[: digit.start()] + other + output.text[digit.end() :]
+    assert compare(tmp_path, cells) == 1
+
+
+def test_a_page_may_use_the_history_and_the_scale_is_tiny(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTORIAL_SCALE", "full")
+    new_cell, result = nbformat.v4.new_code_cell, nbformat.v4.new_output
+    lines = {"20 + 1": "21", "_ * 2": "42", "import os; os.environ['TUTORIAL_SCALE']": "'tiny'"}
+    cells = [
+        new_cell(
+            line,
+            execution_count=count,
+            outputs=[result("execute_result", {"text/plain": text}, execution_count=count)],
+        )
+        for count, (line, text) in enumerate(lines.items(), start=1)
+    ]
+    assert compare(tmp_path, cells) == 0
