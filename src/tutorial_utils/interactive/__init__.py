@@ -1,0 +1,5 @@
+"""Figures that answer when touched, in the built page and in every notebook, without a kernel."""
+
+from tutorial_utils.interactive.softmax import SoftmaxFigure
+
+__all__ = ["SoftmaxFigure"]

@@ -1,0 +1,65 @@
+"""What every interactive figure shares on Python's side: one output that carries all it needs."""
+
+import hashlib
+import html
+import json
+import re
+from functools import cache
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def compact(source: str) -> str:
+    """Drop comment lines, doc comments and indentation from a script of ours."""
+    source = re.sub(r"^\s*/\*\*.*?\*/\n", "", source, flags=re.DOTALL | re.MULTILINE)
+    lines = (line.strip() for line in source.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
+@cache
+def read_module(script: str) -> str:
+    """Return a figure's script with the shared base in front: one module without imports.
+
+    The names that either file exports stay exported, so that a test can import the module.
+    """
+    own = (FOLDER / script).read_text(encoding="utf-8")
+    own = re.sub(r"^import .*?;\n", "", own, flags=re.DOTALL | re.MULTILINE)
+    return compact((FOLDER / "base.js").read_text(encoding="utf-8")) + "\n" + compact(own)
+
+
+class InteractiveFigure:
+    """A figure that answers in the page, with no kernel and no network.
+
+    A subclass names its ``script`` (which exports a class ``Main`` that extends ``Figure``), says
+    in ``label`` what it is, and returns from ``fallback`` what a reader without JavaScript sees.
+    Its output is a custom element with the parameters, the fallback inside, and the script.
+    """
+
+    script: str
+    label: str
+    height = 320  # pixels to keep free while loading, so that the page does not jump
+
+    def parameters(self) -> dict:
+        """Return what the script needs, as JSON types."""
+        return {}
+
+    def fallback(self) -> str:
+        """Return HTML without scripts: a correct still of the figure."""
+        raise NotImplementedError
+
+    def _repr_html_(self) -> str:
+        module = read_module(self.script)
+        # An element cannot be redefined in a live page: a changed script gets another name.
+        tag = f"book-figure-{hashlib.sha256(module.encode()).hexdigest()[:8]}"
+        parameters = json.dumps(self.parameters(), separators=(",", ":"), ensure_ascii=False)
+        define = f'customElements.get("{tag}")||customElements.define("{tag}",Main);'
+        return (
+            f'<{tag} class="book-figure" style="display:block;min-height:{self.height}px" '
+            f'aria-label="{html.escape(self.label)}" '
+            f'data-parameters="{html.escape(parameters)}">{self.fallback()}</{tag}>\n'
+            f'<script type="module">\n{module}\n{define}\n</script>'
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
