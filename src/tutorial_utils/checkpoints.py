@@ -1,0 +1,155 @@
+"""A trained classifier in one file: its weights, and all that is needed to use them again."""
+
+import pickle
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import nn
+from torchvision.models import get_model
+from torchvision.transforms import v2
+
+from tutorial_utils.folders import open_photo
+from tutorial_utils.models import replace_head
+
+PARTS = {"model", "classes", "preprocessing", "state_dict"}
+
+
+class CheckpointError(ValueError):
+    """The file cannot be used as a classifier; the message says why."""
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model, torchvision's name for it, its class names (index = label) and its preprocessing."""
+
+    model: nn.Module
+    name: str
+    classes: list[str]
+    preprocessing: dict
+
+
+def eval_transform(resize: int, crop: int, mean: Sequence[float], std: Sequence[float]):
+    """Return the preprocessing without chance: an RGB image becomes a tensor (3, crop, crop).
+
+    Args:
+        resize: length of the shorter side, in pixels, before the crop.
+        crop: side of the square that is cut from the middle, in pixels.
+        mean: of each colour, subtracted from values in [0, 1].
+        std: of each colour, divided by.
+    """
+    return v2.Compose(
+        [
+            v2.Resize(resize),
+            v2.CenterCrop(crop),
+            v2.ToImage(),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize(mean, std),
+        ]
+    )
+
+
+def save_classifier(
+    path: str | Path, model: nn.Module, name: str, classes: Sequence[str], preprocessing: dict
+) -> Path:
+    """Save a classifier; the file holds tensors and plain values only, no code.
+
+    Args:
+        path: the file to write; it is replaced in one step, so that no half file is left.
+        model: torchvision's ``name`` with the head replaced, on any device.
+        name: as in ``torchvision.models.list_models()``, such as ``"mobilenet_v2"``.
+        classes: the class names, index = label.
+        preprocessing: the arguments of ``eval_transform``.
+
+    Raises:
+        ValueError: the model is not ``name`` with one output a class, or the preprocessing is not
+            what ``eval_transform`` takes.
+    """
+    try:
+        eval_transform(**preprocessing)
+    except TypeError as error:
+        raise ValueError(f"preprocessing does not suit eval_transform: {error}") from None
+    state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    wanted = _build(name, len(classes)).state_dict()
+    if {k: v.shape for k, v in state.items()} != {k: v.shape for k, v in wanted.items()}:
+        raise ValueError(f"the model is not torchvision's {name} with {len(classes)} outputs.")
+    parts = (name, list(classes), dict(preprocessing), state)
+    path = Path(path)
+    partial = path.with_name(path.name + ".partial")
+    names = ("model", "classes", "preprocessing", "state_dict")
+    torch.save(dict(zip(names, parts, strict=True)), partial)
+    partial.replace(path)
+    return path
+
+
+def load_classifier(path: str | Path, device: torch.device | str = "cpu") -> Classifier:
+    """Load what ``save_classifier`` wrote, in eval mode. No code in the file can run.
+
+    Raises:
+        CheckpointError: the file is missing or damaged, holds more than tensors and plain values,
+            or its weights do not fit its model and classes.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"there is no file {path}.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load does not check the tensors' checksums
+        if damaged is not None:
+            raise CheckpointError(f"{path} is damaged; save or copy it again.")
+        parts = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"{path} holds more than tensors and plain values, perhaps code; it was not loaded."
+        ) from None
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or no file of save_classifier: {error}") from None
+    if not isinstance(parts, dict) or set(parts) != PARTS:
+        raise CheckpointError(f"{path} was not written by save_classifier.")
+    name, classes = parts["model"], parts["classes"]
+    try:
+        eval_transform(**parts["preprocessing"])
+        model = _build(name, len(classes))
+        model.load_state_dict(parts["state_dict"])
+    except (RuntimeError, TypeError, ValueError):
+        raise CheckpointError(
+            f"the weights in {path} do not fit {name} with {len(classes)} classes."
+        ) from None
+    return Classifier(model.eval().to(device), name, classes, parts["preprocessing"])
+
+
+def _build(name: str, num_classes: int) -> nn.Module:
+    """Return torchvision's model with a head for so many classes, weights random."""
+    with torch.random.fork_rng(devices=[]):  # loading a file must not shift later random numbers
+        return replace_head(get_model(name, weights=None), num_classes)
+
+
+@torch.no_grad()
+def predict_photo(
+    classifier: Classifier, photo: str | Path | Image.Image, top: int = 3
+) -> list[tuple[str, float]]:
+    """Return the most probable classes of one photo with their probabilities, best first.
+
+    The probabilities are over the known classes: a picture of anything else gets one of them too.
+
+    Args:
+        classifier: from ``load_classifier``.
+        photo: a file, or an image.
+        top: how many classes to return.
+
+    Raises:
+        PhotoFolderError: the file is missing or is no image.
+    """
+    image = photo.convert("RGB") if isinstance(photo, Image.Image) else open_photo(photo)
+    batch = eval_transform(**classifier.preprocessing)(image)[None]  # (1, 3, H, W)
+    device = next(classifier.model.parameters()).device
+    classifier.model.eval()
+    probabilities = classifier.model(batch.to(device))[0].softmax(dim=0)
+    best = probabilities.topk(min(top, len(classifier.classes)))
+    return [
+        (classifier.classes[i], p)
+        for i, p in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    ]
