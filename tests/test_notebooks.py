@@ -110,6 +110,11 @@ def test_the_chapter_is_in_the_table_of_contents(path):
 
 
 @every_chapter
+def test_the_front_page_links_to_the_chapter(path):
+    assert f"({path.name})" in (ROOT / "book" / "index.md").read_text(encoding="utf-8")
+
+
+@every_chapter
 def test_the_first_cell_is_the_set_up_and_the_second_the_title(path):
     first, second = read(path).cells[:2]
     assert first.source == setup_source(read_address()), "run `make notebooks`"

@@ -1,4 +1,4 @@
-"""A Sphinx extension: what the front page tells of the last run, and the wheel for download."""
+"""A Sphinx extension: the front page's facts of the last run, the wheel to download, a mend."""
 
 import json
 import shutil
@@ -34,8 +34,15 @@ def copy_wheel(app, exception) -> None:
         shutil.copy(wheel, Path(app.outdir) / "_static" / wheel.name)
 
 
+def mend_roles(app, pagename, templatename, context, doctree) -> None:
+    """Give list items of the references the role that their list calls for (docutils does not)."""
+    if "body" in context:
+        context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app) -> dict:
     """Connect the functions above to Sphinx's events."""
     app.connect("config-inited", set_substitutions, priority=100)
+    app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_wheel)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,7 @@
 """Execute notebooks, store their outputs and tidy them, so that running again changes no byte.
 
 python tools/notebooks.py book/pooling.ipynb ...   run these
-python tools/notebooks.py                          run all; note date and versions for the book
+python tools/notebooks.py                          run all; redo the front page's picture and facts
 python tools/notebooks.py --tidy [NOTEBOOK ...]    tidy only, run nothing
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import nbformat
 from address import read_address, setup_source
+from front import draw_front
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -128,6 +129,7 @@ def main() -> None:
         seconds = time.perf_counter() - start
         print(f"{path.name}: {seconds:.1f} s, {'changed' if changed else 'unchanged'}", flush=True)
     if not options.notebooks and not options.tidy:
+        draw_front()
         note_the_run()
 
 

@@ -1,0 +1,203 @@
+"""The built book, opened in Chromium as readers do: from a server and from a folder.
+
+Every page must draw its formulas, ask the network for nothing, report no error, fit a phone, and be
+free of what axe-core calls serious or critical faults, in light and in dark.
+"""
+
+import functools
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import yaml
+from address import read_address
+from axe_playwright_python.sync_playwright import Axe
+from browser import system_chromium
+from playwright.sync_api import Error, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+PAGES = [TOC["root"], *CHAPTERS]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+AXE = {"resultTypes": ["violations"], "runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "best-practice"]}
+PHONE = {"width": 360, "height": 740}
+
+every_page = pytest.mark.parametrize("name", PAGES)
+from_both = pytest.mark.parametrize("source", ["http", "file"])
+
+
+@pytest.fixture(scope="session")
+def addresses():
+    """Serve the built book (building it if need be); return where each source finds its pages."""
+    if not (HTML / "index.html").is_file():
+        build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
+        subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"http": f"http://127.0.0.1:{server.server_port}", "file": HTML.as_uri()}
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Start the browser; without one the tests are skipped, in CI they fail."""
+    with sync_playwright() as playwright:
+        try:
+            browser = playwright.chromium.launch(executable_path=system_chromium(), args=FLAGS)
+        except Error as error:
+            if os.environ.get("CI"):
+                pytest.fail(f"no Chromium in CI: {error}")
+            pytest.skip("no Chromium: apt install chromium, or playwright install chromium")
+        yield browser
+        browser.close()
+
+
+class Visit:
+    """An open page, and all that went wrong with it."""
+
+    def __init__(self, browser, url: str, **options):
+        self.faults = []
+        self.page = browser.new_context(**options).new_page()
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("console", self.note_message)
+        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.page.on("response", self.note_response)
+        self.page.route("**/*", self.stay_inside)
+        self.page.goto(url)
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("window.MathJax?.startup?.promise.then(() => null)")
+
+    def note_message(self, message):
+        """Note errors and warnings on the console."""
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def note_response(self, response):
+        """Note pages, pictures and scripts that are not there."""
+        if response.status >= 400:
+            self.faults.append(f"{response.status}: {response.url}")
+
+    def stay_inside(self, route):
+        """Stop and note every request that leaves the book."""
+        if route.request.url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.faults.append(f"outside: {route.request.url}")
+            route.abort()
+
+
+@pytest.fixture
+def visit(addresses, chromium):
+    """Return a function that opens a page of the book; what it opened is closed afterwards."""
+    visits = []
+
+    def open_page(name: str, source: str = "http", **options) -> Visit:
+        visits.append(Visit(chromium, f"{addresses[source]}/{name}", **options))
+        return visits[-1]
+
+    yield open_page
+    for visited in visits:
+        visited.page.context.close()
+
+
+@from_both
+@every_page
+def test_a_page_opens_without_faults_and_draws_its_formulas(visit, name, source):
+    visited = visit(f"{name}.html", source)
+    drawn = visited.page.evaluate(
+        """() => ({
+            formulas: document.querySelectorAll("article .math").length,
+            drawn: [...document.querySelectorAll("article .math mjx-container")]
+                .filter(e => e.getBoundingClientRect().width > 0).length,
+            wrong: [...document.querySelectorAll("mjx-merror")].map(e => e.textContent),
+            pictures: [...document.querySelectorAll("article img")]
+                .filter(e => !e.complete || !e.naturalWidth).map(e => e.src)})"""
+    )
+    assert drawn["drawn"] == drawn["formulas"]
+    assert drawn["wrong"] == []
+    assert drawn["pictures"] == []
+    assert visited.faults == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@every_page
+def test_a_page_has_no_serious_fault_of_accessibility(visit, name, scheme):
+    page = visit(f"{name}.html", color_scheme=scheme).page
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    faults = [
+        f"{fault['id']} ({fault['impact']}): {node['html'][:200]} {node['failureSummary']}"
+        for fault in Axe().run(page, options=AXE).response["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+    assert not faults, "\n\n".join(faults)
+
+
+@every_page
+def test_a_page_fits_a_phone(visit, name):
+    page = visit(f"{name}.html", viewport=PHONE).page
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    outside = page.evaluate(
+        """() => [...document.querySelectorAll("article :is(p, li, h1, h2, h3, img, figure)")]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1)
+            .filter(e => !e.closest("pre, table, .math, .output, .cell_output, .pst-scrollable"))
+            .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert outside == []
+
+
+@every_page
+def test_every_picture_has_a_text(visit, name):
+    missing = visit(f"{name}.html").page.evaluate(
+        """() => [...document.querySelectorAll("article img")]
+            .filter(e => !e.alt.trim() || /\\.(png|jpe?g|svg)$/.test(e.alt)).map(e => e.src)"""
+    )
+    assert missing == []
+
+
+@from_both
+def test_the_search_finds_a_word(visit, source):
+    visited = visit("search.html?q=stride", source)
+    visited.page.wait_for_selector("#search-results ul.search li a")
+    assert "book/" in visited.page.get_attribute("#search-results ul.search li a", "href")
+    assert visited.faults == []
+
+
+def test_the_search_field_leads_to_the_results(visit):
+    page = visit(f"{TOC['root']}.html").page
+    page.keyboard.press("Control+k")
+    page.keyboard.type("gradient")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/search.html?q=gradient*")
+    page.wait_for_selector("#search-results ul.search li a")
+
+
+def test_the_start_page_leads_to_the_book(visit):
+    visited = visit("index.html")
+    visited.page.wait_for_url(f"**/{TOC['root']}.html")
+    assert visited.faults == []
+
+
+def test_the_wheel_can_be_downloaded(visit):
+    page = visit(f"{TOC['root']}.html").page
+    with page.expect_download() as download:
+        page.click("a[download]")
+    assert download.value.suggested_filename.startswith("tutorial_utils-")
+
+
+@pytest.mark.parametrize("name", CHAPTERS[:1])
+def test_the_colab_button_is_there_if_the_address_is_set(visit, name):
+    links = visit(f"{name}.html").page.locator("a[href*='colab.research.google.com']")
+    assert bool(links.count()) == bool(read_address())
