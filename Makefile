@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 VENV := .venv
 PY := $(VENV)/bin/python
 HTML := _build/html
-BUILD := $(VENV)/bin/jupyter-book build . --path-output . -n -W --keep-going
+BUILD := $(VENV)/bin/jupyter-book build . --path-output . --quiet -n --keep-going
 # Each of the test workers computes with one thread: more would only get in one another's way.
 WORKERS ?= 2
 NBVAL := OMP_NUM_THREADS=1 $(PY) -m pytest --nbval book/ -n $(WORKERS) --dist loadfile -q
@@ -62,7 +62,7 @@ wheel: $(WHEEL) ## build dist/tutorial_utils-*.whl, to lay beside a notebook on 
 
 .PHONY: book
 book: $(VENV)/.installed $(WHEEL) ## build the book and say where it is
-	@$(BUILD) --quiet
+	@$(BUILD)
 	@echo "The book is here: file://$(CURDIR)/$(HTML)/index.html"
 
 .PHONY: serve
@@ -92,7 +92,7 @@ nbval: $(VENV)/.installed-dev ## run every notebook again and compare every outp
 test: lint $(WHEEL) ## everything: lint, unit tests, notebooks, the book without warnings, browser
 	$(PY) -m pytest tests -q --ignore=tests/test_book.py
 	$(NBVAL)
-	$(BUILD) --all --quiet
+	$(BUILD) -W --all
 	$(PY) -m pytest tests/test_book.py -q
 
 .PHONY: test-matrix
