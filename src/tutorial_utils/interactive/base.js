@@ -111,7 +111,10 @@ export function grid(label, rows, columns, { onpoint, onset, onleave } = {}) {
         "aria-readonly": onset ? false : true });
       const point = () => onpoint && onpoint(r, c);
       cell.addEventListener("pointerenter", point);
-      cell.addEventListener("pointerdown", () => cell.focus());
+      cell.addEventListener("pointerdown", () => {
+        if (onset && cell.matches(":focus")) onset(r, c, cell.value + 1); // a second tap, for touch
+        cell.focus();
+      });
       cell.addEventListener("focus", () => {
         cells.flat().forEach((x) => (x.tabIndex = -1));
         cell.tabIndex = 0;
