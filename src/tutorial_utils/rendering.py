@@ -49,8 +49,8 @@ def rounded(*distances, edge=0.08):
 
 
 def capsule(x, y, z, h):
-    """Distance to all points within 0.5 of a line segment."""
-    return length(x, y - np.clip(y, 0.5 - h, h - 0.5), z) - 0.5
+    """Distance to all points within 0.45 of a line segment."""
+    return length(x, y - np.clip(y, 0.45 - 1.15 * h, 1.15 * h - 0.45), z) - 0.45
 
 
 def cone(x, y, z, h):
@@ -90,19 +90,19 @@ def sphere(x, y, z, h):
 
 def torus(x, y, z, h):
     """Distance to a ring; its tube is thicker where ``h`` is larger."""
-    return length(length(x, z) - 0.72, y) - 0.32 * h
+    return length(length(x, z) - 0.8, y) - 0.27 * h
 
 
 # For each solid its distance, and how far it reaches in the unit direction (x, y, z).
 SOLIDS = {
-    "capsule": (capsule, lambda x, y, z, h: (h - 0.5) * abs(y) + 0.5),
+    "capsule": (capsule, lambda x, y, z, h: (1.15 * h - 0.45) * abs(y) + 0.45),
     "cone": (cone, lambda x, y, z, h: max(h * y, 0.8 * length(x, z) - h * y)),
     "cube": (cube, lambda x, y, z, h: 0.62 * (abs(x) + abs(y) + abs(z))),
     "cylinder": (cylinder, lambda x, y, z, h: 0.85 * h * abs(y) + 0.6 * length(x, z)),
     "octahedron": (octahedron, lambda x, y, z, h: 1.1 * max(abs(x), abs(y), abs(z))),
     "pyramid": (pyramid, lambda x, y, z, h: max(h * y, 0.65 * (abs(x) + abs(z)) - h * y)),
     "sphere": (sphere, lambda x, y, z, h: 0.85),
-    "torus": (torus, lambda x, y, z, h: 0.72 * length(x, z) + 0.32 * h),
+    "torus": (torus, lambda x, y, z, h: 0.8 * length(x, z) + 0.27 * h),
 }
 CLASSES = tuple(sorted(SOLIDS))
 
@@ -191,7 +191,7 @@ def pattern(rng, points):
     first, second = (
         random_colour(rng, between(rng, 0.15, 0.7), between(rng, 0.5, 0.95)) for _ in range(2)
     )
-    kind = rng.choice(["plain", "stripes", "checks", "spots", "marble"])
+    kind = rng.choice(["plain", "plain", "stripes", "checks", "spots", "marble"])
     points = rotate(random_rotation(rng), points) * between(rng, 1.2, 2.4) + between(rng, 0, 1)
     if kind == "stripes":
         side = np.abs(fraction(points[0]) - 0.5) - 0.25
@@ -269,7 +269,7 @@ def check_scene(size, background):
 def camera(rng, size):
     """Return where the camera is, (3, 1), and its rays, four to a pixel: (3, 4 * size * size)."""
     eye = 5 * unit(np.array([0.0, between(rng, 0.15, 0.8), 1.0]))[:, None]
-    zoom = between(rng, 0.52, 0.8)
+    zoom = between(rng, 0.6, 0.8)
     shift = between(rng, -0.6, 0.6, 2) * (1 - zoom)  # moves the solid out of the middle
     row, column = (a.ravel() for a in np.indices((2 * size, 2 * size)))
     right = (column + 0.5) / size - 1 - shift[0]
@@ -285,11 +285,11 @@ def shade(rng, distance, paint, points, ray, light, ground):
     lit = np.maximum(dot(normal, light), 0)
     lit = lit * light_reaching(distance, points + 0.02 * normal, light)
     near_ground = np.clip(0.5 + (points[1] - ground) / 0.8, 0, 1)  # little sky is seen from there
-    sky = (0.25 + 0.12 * normal[1]) * near_ground
+    sky = (0.2 + 0.12 * normal[1]) * near_ground
     shine = np.maximum(dot(normal, unit(light - ray)), 0)
     for _ in range(5):
         shine = shine * shine  # to the power of 32
-    return paint * (0.85 * lit + sky) + between(rng, 0, 0.5) * shine * lit
+    return paint * (0.95 * lit + sky) + between(rng, 0, 0.5) * shine * lit
 
 
 def render_solid(
@@ -323,8 +323,8 @@ def render_solid(
         return surface(*rotate(pose.T, points), half_height)
 
     eye, ray = camera(rng, size)
-    light = np.array([between(rng, -1.2, 1.2), 1.0, between(rng, -0.3, 0.8)])
-    light = unit(light)[:, None]
+    side = between(rng, 0.4, 1.4) * rng.choice([-1, 1])
+    light = unit(np.array([side, 1.0, between(rng, -0.2, 0.8)]))[:, None]
 
     # The ground and a wall behind, each where it is nearer; both catch the solid's shadow.
     wall = unit(np.array([between(scene_rng, -0.3, 0.3), 0.0, 1.0]))

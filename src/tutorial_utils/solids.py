@@ -18,7 +18,7 @@ from tutorial_utils.rendering import BACKGROUNDS, CLASSES, check_scene, render_s
 
 __all__ = ["BACKGROUNDS", "CLASSES", "SPLITS", "load_mask", "make_solids", "render_solid"]
 
-VERSION = 1  # of the renderer: raise it whenever a pixel changes
+VERSION = 2  # of the renderer: raise it whenever a pixel changes
 SPLITS = ("train", "validation", "test")
 
 
@@ -54,7 +54,7 @@ def make_solids(
         ValueError: a split, size or background is unknown, or a count is not positive.
         FileExistsError: ``root`` has something else in it.
     """
-    counts = dict(counts or {"train": 24, "validation": 12, "test": 40})
+    counts = {"train": 24, "validation": 12, "test": 40} if counts is None else dict(counts)
     check_scene(size, background)
     if not counts or set(counts) - set(SPLITS) or min(counts.values()) < 1:
         raise ValueError(f"counts is {counts}; give a positive number for some of {SPLITS}.")
@@ -79,18 +79,15 @@ def make_solids(
                 for folder in (partial / split / kind, partial / "masks" / split / kind):
                     folder.mkdir(parents=True)
                 for i in range(count):
-                    number = (SPLITS.index(split) * 100_000 + i) * len(CLASSES) + CLASSES.index(
-                        kind
-                    )
                     path = partial / split / kind / f"{i + 1:04d}.png"
-                    jobs.append((path, kind, seed * 10_000_000 + number, size, background))
+                    jobs.append((path, kind, image_seed(seed, split, kind, i), size, background))
         with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy computes outside the global lock
             list(pool.map(write_solid, *zip(*jobs, strict=True)))
         (partial / "solids.json").write_text(marker, encoding="utf-8")
         partial.chmod(0o755)
-        if root.is_dir():
-            root.rmdir()  # it is empty
         try:
+            if root.is_dir():
+                root.rmdir()  # it was empty
             partial.rename(root)
         except OSError:  # another process was faster
             if not done.is_file():
@@ -98,6 +95,12 @@ def make_solids(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return root
+
+
+def image_seed(seed, split, kind, i):
+    """Return the seed of image ``i`` of a class in a split: no two images share one."""
+    number = (SPLITS.index(split) * 100_000 + i) * len(CLASSES) + CLASSES.index(kind)
+    return seed * 10_000_000 + number
 
 
 def write_solid(path, kind, seed, size, background):
