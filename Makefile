@@ -16,7 +16,8 @@ HTML := _build/html
 BUILD := $(VENV)/bin/jupyter-book build . --path-output . --quiet -n --keep-going
 # Each of the test workers computes with one thread: more would only get in one another's way.
 WORKERS ?= 2
-NBVAL := OMP_NUM_THREADS=1 $(PY) -m pytest --nbval book/ -n $(WORKERS) --dist loadfile -q
+PYTEST := OMP_NUM_THREADS=1 $(PY) -m pytest -q -n $(WORKERS)
+NBVAL := $(PYTEST) --dist loadfile --nbval book/
 
 .PHONY: help
 help: ## list the targets
@@ -51,7 +52,7 @@ setup: $(VENV)/.installed-dev ## install everything into .venv, for the other ta
 # --- The book. ---
 
 WHEEL := dist/.built
-$(WHEEL): pyproject.toml README.md $(wildcard src/tutorial_utils/*.py benchmarks/results/*.json) | $(VENV)/.installed
+$(WHEEL): pyproject.toml README.md $(shell find src benchmarks/results -type f -name "*.[jp]*") | $(VENV)/.installed
 	@rm -rf dist
 	@$(PY) -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
 	@touch $@
@@ -90,10 +91,10 @@ nbval: $(VENV)/.installed-dev ## run every notebook again and compare every outp
 
 .PHONY: test
 test: lint $(WHEEL) ## everything: lint, unit tests, notebooks, the book without warnings, browser
-	$(PY) -m pytest tests -q --ignore=tests/test_book.py
+	$(PYTEST) --dist loadscope tests --ignore=tests/test_book.py
 	$(NBVAL)
 	$(BUILD) -W --all
-	$(PY) -m pytest tests/test_book.py -q
+	$(PYTEST) tests/test_book.py
 
 .PHONY: test-matrix
 test-matrix: $(VENV)/.installed-dev ## the notebooks on other code paths of the processor, threads and orders
