@@ -19,7 +19,7 @@ def test_every_place_has_the_address_of_the_configuration():
 
 @pytest.fixture
 def repository(tmp_path):
-    """Return a copy of the files that name the address, with one small notebook."""
+    """Return a copy of the files that name the address, with one small notebook and no address."""
     for name in ("_config.yml", "README.md", "CITATION.cff"):
         shutil.copy(ROOT / name, tmp_path / name)
     (tmp_path / "book").mkdir()
@@ -27,6 +27,7 @@ def repository(tmp_path):
         nbformat.v4.new_code_cell(address.setup_source(""), metadata={"tags": ["remove-cell"]})
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "book" / "page.ipynb")
+    stamp(tmp_path, "")
     return tmp_path
 
 
@@ -61,7 +62,7 @@ def test_colab_opens_notebooks_from_github_only(repository):
 def test_what_is_no_address_is_refused(repository, wrong):
     """Nothing is written, and the message gives an example."""
     assert "such as" in address.main([wrong], repository)
-    assert address.read_address(repository) == address.read_address(ROOT)
+    assert address.read_address(repository) == ""
 
 
 def test_git_suffix_and_slash_are_dropped(repository, capsys):
