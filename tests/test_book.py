@@ -6,7 +6,6 @@ free of what axe-core calls serious or critical faults, in light and in dark.
 
 import functools
 import http.server
-import os
 import subprocess
 import sys
 import threading
@@ -16,15 +15,12 @@ import pytest
 import yaml
 from address import read_address
 from axe_playwright_python.sync_playwright import Axe
-from browser import system_chromium
-from playwright.sync_api import Error, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 PAGES = [TOC["root"], *CHAPTERS]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 # What axe looks for: everything in light, and in dark what the colours alone can change.
 ALL = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
@@ -50,20 +46,6 @@ def addresses():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield {"http": f"http://127.0.0.1:{server.server_port}", "file": HTML.as_uri()}
         server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def chromium():
-    """Start the browser; without one the tests are skipped, in CI they fail."""
-    with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(executable_path=system_chromium(), args=FLAGS)
-        except Error as error:
-            if os.environ.get("CI"):
-                pytest.fail(f"no Chromium in CI: {error}")
-            pytest.skip("no Chromium: apt install chromium, or playwright install chromium")
-        yield browser
-        browser.close()
 
 
 class Visit:

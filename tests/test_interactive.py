@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from test_book import chromium  # noqa: F401
 from tutorial_utils.interactive import ConvolutionExplorer, SoftmaxFigure
 from tutorial_utils.interactive.base import FOLDER, compact, read_module
 
