@@ -6,7 +6,7 @@ and 1; what is reported is the test accuracy of all seeds at that rate. A seed d
 new head's weights and the order of the batches. The page book/five_steps.ipynb plots the results
 and runs one slice again.
 
-Run it with `python benchmarks/five_regimes.py`: a quarter of an hour on two cores. Finished runs
+Run it with `python benchmarks/five_regimes.py`: thirteen minutes on two free cores. Finished runs
 are kept in results/five_regimes.json, so an interrupted call goes on where it stopped.
 """
 
