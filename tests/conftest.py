@@ -1,10 +1,12 @@
-"""What several test files share: one browser."""
+"""What several test files share: one browser, and pages that show one figure."""
 
 import os
 
 import pytest
 from browser import system_chromium
 from playwright.sync_api import Error, sync_playwright
+
+from tutorial_utils.interactive.base import read_module
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
@@ -21,3 +23,44 @@ def chromium():
             pytest.skip("no Chromium: apt install chromium, or playwright install chromium")
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def load_module(chromium):
+    """Return a function that calls an export of a figure's script, on a page of its own."""
+    page = chromium.new_page()
+
+    def call(script: str, expression: str, cases: list):
+        """Import the script as ``m`` and map ``c => expression`` over the cases."""
+        code = f"""async ([source, cases]) => {{
+            const m = await import(URL.createObjectURL(
+                new Blob([source], {{type: "text/javascript"}})));
+            return cases.map(c => {expression});
+        }}"""
+        return page.evaluate(code, [read_module(script), cases])
+
+    yield call
+    page.close()
+
+
+@pytest.fixture
+def show(chromium, tmp_path):
+    """Return a function that opens a page with one figure; errors on it fail the test."""
+    contexts, errors = [], []
+
+    def open_figure(figure, theme="light", width=760, **options):
+        path = tmp_path / "figure.html"
+        head = f"<!doctype html><html lang=en data-theme={theme}><meta charset=utf-8>"
+        body = f"<title>figure</title><body><main>{figure._repr_html_()}</main>"
+        path.write_text(head + body, encoding="utf-8")
+        contexts.append(chromium.new_context(viewport={"width": width, "height": 700}, **options))
+        page = contexts[-1].new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_figure
+    for context in contexts:
+        context.close()
+    assert errors == []

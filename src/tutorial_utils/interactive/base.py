@@ -1,11 +1,15 @@
 """What every interactive figure shares on Python's side: one output that carries all it needs."""
 
+import base64
 import hashlib
 import html
+import io
 import json
 import re
 from functools import cache
 from pathlib import Path
+
+from PIL import Image
 
 FOLDER = Path(__file__).parent
 
@@ -17,15 +21,30 @@ def compact(source: str) -> str:
     return "\n".join(line for line in lines if line and not line.startswith("//"))
 
 
+IMPORT = re.compile(r'^import .*? from "\./(.*?)";\n', flags=re.DOTALL | re.MULTILINE)
+
+
 @cache
 def read_module(script: str) -> str:
-    """Return a figure's script with the shared base in front: one module without imports.
+    """Return a figure's script behind the shared ones that it imports: one module, no imports.
 
-    The names that either file exports stay exported, so that a test can import the module.
+    The names that the files export stay exported, so that a test can import the module.
     """
     own = (FOLDER / script).read_text(encoding="utf-8")
-    own = re.sub(r"^import .*?;\n", "", own, flags=re.DOTALL | re.MULTILINE)
-    return compact((FOLDER / "base.js").read_text(encoding="utf-8")) + "\n" + compact(own)
+    shared = [name for name in ("base.js", "photo.js", "plot.js") if name in IMPORT.findall(own)]
+    sources = [(FOLDER / name).read_text(encoding="utf-8") for name in shared] + [own]
+    return "\n".join(compact(IMPORT.sub("", source)) for source in sources)
+
+
+def photo_uri(image: Image.Image) -> str:
+    """Return an image as a data URI: the same characters on every machine, unlike PNG or JPEG.
+
+    Encoders differ between releases; an uncompressed bitmap does not. Keep it small: an RGB image
+    of 144 x 144 pixels makes 83 kB of text, a grey one ("L") 29 kB.
+    """
+    data = io.BytesIO()
+    image.save(data, format="BMP")
+    return "data:image/bmp;base64," + base64.b64encode(data.getvalue()).decode()
 
 
 class InteractiveFigure:
@@ -53,11 +72,13 @@ class InteractiveFigure:
         # An element cannot be redefined in a live page: a changed script gets another name.
         tag = f"book-figure-{hashlib.sha256(module.encode()).hexdigest()[:8]}"
         parameters = json.dumps(self.parameters(), separators=(",", ":"), ensure_ascii=False)
+        # In single quotes, so that JSON's many double quotes stay one character each.
+        parameters = html.escape(parameters, quote=False).replace("'", "&#39;")
         define = f'customElements.get("{tag}")||customElements.define("{tag}",Main);'
         return (
             f'<{tag} class="book-figure" style="display:block;min-height:{self.height}px" '
             f'aria-label="{html.escape(self.label)}" '
-            f'data-parameters="{html.escape(parameters)}">{self.fallback()}</{tag}>\n'
+            f"data-parameters='{parameters}'>{self.fallback()}</{tag}>\n"
             f'<script type="module">\n{module}\n{define}\n</script>'
         )
 
