@@ -2,25 +2,24 @@
 
 import subprocess
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from tutorial_utils.decoding import read_photo
+from tutorial_utils.errors import PhotosError
 
 SPLITS = ("train", "validation", "test")
 OTHER_NAMES = {"validation": ("val", "valid")}
 CLOTHING_URL = "https://github.com/alexeygrigorev/clothing-dataset-small"
 CLOTHING_COMMIT = "11961516512414bf9f6c150a832cfd21b54a6b54"
-
-
-class PhotoFolderError(ValueError):
-    """The folder of photos cannot be used; the message says what to change."""
+PhotoFolderError = PhotosError
 
 
 @dataclass(frozen=True)
@@ -36,43 +35,15 @@ class Splits:
 def open_photo(path: str | Path, smallest: int | None = None) -> Image.Image:
     """Open a photo as upright 8-bit RGB, whatever its file holds (grey, palette, CMYK, RGBA).
 
-    Transparency is laid on white. EXIF rotation is applied.
-
     Args:
         path: the image's file.
-        smallest: if given, JPEGs are decoded at the smallest of 1/1, 1/2, 1/4 and 1/8 of their
-            size that leaves both sides at least this long: several times faster for big photos.
+        smallest: if given, JPEGs are decoded at a reduced scale that leaves both sides at least
+            this long. See ``tutorial_utils.decoding.read_photo``, which does the work.
 
     Raises:
         PhotoFolderError: the file is missing, is no image, is cut off, or is suspiciously huge.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as photo:
-                if smallest is not None:
-                    photo.draft("RGB", (smallest, smallest))
-                photo = ImageOps.exif_transpose(photo)
-                if photo.mode in ("I", "F") or photo.mode.startswith("I;16"):
-                    photo = _eight_bits(photo)
-                if photo.has_transparency_data:
-                    photo = photo.convert("RGBA")
-                    white = Image.new("RGBA", photo.size, "white")
-                    photo = Image.alpha_composite(white, photo)
-                return photo.convert("RGB")
-    except FileNotFoundError:
-        raise PhotoFolderError(f"there is no photo at {path}.") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise PhotoFolderError(f"{path} is too large to be a photo: {error}") from None
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise PhotoFolderError(f"{path} cannot be read as an image: {error}") from None
-
-
-def _eight_bits(photo: Image.Image) -> Image.Image:
-    """Scale a 16-bit, 32-bit or float image to 8 bits; plain ``convert`` would clip it to white."""
-    low, high = photo.getextrema()
-    scale = 255 / (high - low) if high > low else 0.0
-    return photo.convert("F").point(lambda value: value * scale - low * scale).convert("L")
+    return read_photo(path, smallest)
 
 
 def check_photo_folder(root: str | Path) -> dict[str, dict[str, int]]:
