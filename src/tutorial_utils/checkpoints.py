@@ -1,7 +1,5 @@
 """A trained classifier in one file: its weights, and all that is needed to use them again."""
 
-import pickle
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +12,9 @@ from torchvision.transforms import v2
 
 from tutorial_utils.folders import open_photo
 from tutorial_utils.models import replace_head
+from tutorial_utils.storage import CheckpointError, read_state, write_state
 
 PARTS = {"model", "classes", "preprocessing", "state_dict"}
-
-
-class CheckpointError(ValueError):
-    """The file cannot be used as a classifier; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +73,8 @@ def save_classifier(
         raise ValueError(f"the model is not torchvision's {name} with {len(classes)} outputs.")
     parts = (name, list(classes), dict(preprocessing), state)
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     names = ("model", "classes", "preprocessing", "state_dict")
-    torch.save(dict(zip(names, parts, strict=True)), partial)
-    partial.replace(path)
+    write_state(path, dict(zip(names, parts, strict=True)))
     return path
 
 
@@ -93,20 +86,7 @@ def load_classifier(path: str | Path, device: torch.device | str = "cpu") -> Cla
             or its weights do not fit its model and classes.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"there is no file {path}.")
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()  # torch.load does not check the tensors' checksums
-        if damaged is not None:
-            raise CheckpointError(f"{path} is damaged; save or copy it again.")
-        parts = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"{path} holds more than tensors and plain values, perhaps code; it was not loaded."
-        ) from None
-    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
-        raise CheckpointError(f"{path} is damaged or no file of save_classifier: {error}") from None
+    parts = read_state(path)
     if not isinstance(parts, dict) or set(parts) != PARTS:
         raise CheckpointError(f"{path} was not written by save_classifier.")
     name, classes = parts["model"], parts["classes"]

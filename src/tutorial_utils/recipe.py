@@ -1,0 +1,122 @@
+"""A recipe: every choice of a fine-tuning run in one place, checked, to and from JSON."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field
+
+REGIMES = ("auto", "probe", "head-then-full", "full", "discriminative", "scratch")
+AUGMENTATIONS = ("none", "flip", "light", "standard", "strong")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+BATCHNORMS = ("auto", "frozen", "batch")
+
+
+def choice(default: object, text: str, *among: str):
+    """Return a dataclass field with its help text and, if given, its allowed values."""
+    return field(default=default, metadata={"help": text, "among": among})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train. Every field has a default that suits a few hundred photos.
+
+    Raises:
+        ValueError: a value is out of its range; the message names the field and the range.
+    """
+
+    model: str = choice("mobilenet_v2", "any classifier of torchvision, by its name there")
+    weights: str | None = choice(
+        None, "its pretrained weights; if not given IMAGENET1K_V1, else torchvision's default"
+    )
+    regime: str = choice("auto", "what to train: auto probes first, then fine-tunes", *REGIMES)
+    epochs: int = choice(20, "passes over the training photos")
+    batch_size: int = choice(32, "photos in a step, over all processes")
+    accumulate: int = choice(1, "pieces that a step's photos are computed in, to save memory")
+    lr: float = choice(3e-4, "highest learning rate (of the head, where rates differ)")
+    backbone_share: float = choice(0.1, "the backbone's share of lr in regime discriminative")
+    weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices")
+    warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
+    image_size: int | None = choice(None, "side of the photos in pixels; the weights' own if None")
+    augmentation: str = choice("standard", "how much chance changes photos", *AUGMENTATIONS)
+    mixup: float = choice(0.0, "alpha of mixup; 0 for none")
+    cutmix: float = choice(0.0, "alpha of cutmix; 0 for none")
+    label_smoothing: float = choice(0.1, "share of the target that goes to all classes alike")
+    class_weights: bool = choice(False, "weigh classes by the inverse of their frequency")
+    ema: float = choice(0.0, "decay of the moving average of the weights, a step; 0 for none")
+    patience: int = choice(0, "stop after so many epochs without a better one; 0 for never")
+    batchnorm: str = choice(
+        "auto", "BatchNorm normalises by stored or batch statistics; auto: batch from scratch",
+        *BATCHNORMS,
+    )  # fmt: skip
+    precision: str = choice("auto", "of the computation; auto tries which is fastest", *PRECISIONS)
+    channels_last: bool = choice(True, "lay images out as N, H, W, C in memory")
+    compile: bool = choice(False, "use torch.compile; pays on GPUs and long runs")
+    seed: int = choice(0, "draws split, order, augmentation and new weights")
+    workers: int = choice(0, "processes that decode photos")
+
+    def __post_init__(self):
+        for f in dataclasses.fields(self):
+            _check_kind(f, getattr(self, f.name))
+        _check(self, "epochs batch_size accumulate", 1)
+        _check(self, "seed workers patience weight_decay mixup cutmix", 0)
+        _check(self, "label_smoothing warmup ema", 0, below=1)
+        if self.lr <= 0 or not 0 < self.backbone_share <= 1:
+            raise ValueError(
+                f"lr must be above 0 and backbone_share in (0, 1]; got {self.lr} and "
+                f"{self.backbone_share}."
+            )
+        if self.image_size is not None and self.image_size < 16:
+            raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}.")
+        if self.accumulate > self.batch_size:
+            raise ValueError(
+                f"accumulate is {self.accumulate}: more pieces than the {self.batch_size} photos "
+                "of a batch."
+            )
+
+    def frozen_batchnorm(self) -> bool:
+        """Tell whether BatchNorm layers keep the statistics that they came with."""
+        return self.batchnorm == "frozen" or (self.batchnorm == "auto" and self.regime != "scratch")
+
+    def to_json(self) -> dict:
+        """Return the recipe as plain values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict | str) -> "Recipe":
+        """Make a recipe from a dict or JSON text; fields that are left out get their defaults.
+
+        Raises:
+            ValueError: the text is no JSON object, or a field is unknown or out of range.
+        """
+        if isinstance(values, str):
+            try:
+                values = json.loads(values)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"the recipe is not JSON: {error}.") from None
+        if not isinstance(values, dict):
+            raise ValueError("a recipe is a JSON object of field: value.")
+        names = [f.name for f in dataclasses.fields(cls)]
+        unknown = [name for name in values if name not in names]
+        if unknown:
+            raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(names)}.")
+        return cls(**values)
+
+
+def _check_kind(f: dataclasses.Field, value: object) -> None:
+    """Check a value's type and that it is one of the allowed ones."""
+    among = f.metadata["among"]
+    if among and value not in among:
+        raise ValueError(f"{f.name} is {value!r}; it must be one of {', '.join(among)}.")
+    kinds = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}
+    kinds |= {int | None: (int, type(None)), str | None: (str, type(None))}
+    wrong = not isinstance(value, kinds[f.type]) or (isinstance(value, bool) and f.type is not bool)
+    if wrong or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{f.name} is {value!r}; expected {getattr(f.type, '__name__', f.type)}.")
+
+
+def _check(recipe: Recipe, names: str, low: float, below: float = math.inf) -> None:
+    for name in names.split():
+        value = getattr(recipe, name)
+        if not low <= value < below:
+            end = "" if below == math.inf else f" and below {below}"
+            raise ValueError(f"{name} must be at least {low}{end}, got {value}.")

@@ -1,0 +1,157 @@
+"""The folder of one run: what is written whole or not at all, and how a run is picked up again.
+
+=================  ===================================================================
+``run.json``       recipe, classes, preprocessing, command, versions: enough to repeat it
+``split.jsonl``    each photo with its class and split, a line each
+``log.jsonl``      what was measured after each epoch, a line each
+``best.pt``        the best model so far, for ``checkpoints.load_classifier``
+``last.pt``        weights, optimizer and all else that the next epoch needs
+``result.json``    the figures at the end; ``test.pt`` the test photos' logits
+``report.md``      the report, with ``curves.png`` and others
+=================  ===================================================================
+
+An epoch is finished once ``last.pt`` is in place; it is written last, so a process that is killed
+leaves the folder as it was after some epoch, and at most one partial file, which is ignored.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from tutorial_utils.errors import PhotosError
+from tutorial_utils.storage import PARTIAL, explained, read_lines, read_state
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock there
+    fcntl = None
+
+CONFIG = "run.json"
+
+
+class RunFolder:
+    """The folder of one run; see the table above. Make one with ``create`` or ``open``."""
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @classmethod
+    def create(cls, path: str | Path) -> "RunFolder":
+        """Make the folder of a new run.
+
+        Raises:
+            PhotosError: it holds another run or anything else, or cannot be written to.
+        """
+        run = cls(path)
+        if (run / CONFIG).is_file():
+            raise PhotosError(
+                f"{path} holds a run already. Add --resume to go on with it, or choose another "
+                "folder for the new one."
+            )
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+            strangers = [p for p in run.path.iterdir() if not p.name.endswith((PARTIAL, ".lock"))]
+        except (FileExistsError, NotADirectoryError):
+            raise PhotosError(f"{path} is a file; a run needs a folder of its own.") from None
+        except OSError as error:
+            raise explained(run / CONFIG, error) from None
+        if strangers:
+            raise PhotosError(
+                f"{path} holds other files ({strangers[0].name}, ...); a run needs an empty folder "
+                "or a new one."
+            )
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """Return the folder of a run that was begun.
+
+        Raises:
+            PhotosError: there is none, or its config cannot be read.
+        """
+        run = cls(path)
+        if not (run / CONFIG).is_file():
+            raise PhotosError(f"{path} holds no run: it has no {CONFIG}.")
+        run.config()
+        return run
+
+    def config(self) -> dict:
+        """Return what ``run.json`` says."""
+        try:
+            values = json.loads((self / CONFIG).read_text(encoding="utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError("no JSON object")
+        except (OSError, ValueError) as error:
+            raise PhotosError(f"{self / CONFIG} cannot be read: {error}.") from None
+        return values
+
+    def log(self, row: dict) -> None:
+        """Append a line to the log."""
+        path = self / "log.jsonl"
+        try:
+            with open(path, "a", encoding="ascii") as file:
+                file.write(json.dumps(row) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise explained(path, error) from None
+
+    def history(self, upto: int | None = None) -> list[dict]:
+        """Return the log's epochs, in order, each once; none after epoch ``upto``."""
+        rows = {row["epoch"]: row for row in read_lines(self / "log.jsonl") if "epoch" in row}
+        return [rows[e] for e in sorted(rows) if upto is None or e <= upto]
+
+    def last(self) -> dict | None:
+        """Return the state after the last finished epoch; None if there is none yet.
+
+        Raises:
+            CheckpointError: the file is damaged or holds code.
+        """
+        return read_state(self / "last.pt") if (self / "last.pt").is_file() else None
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing the same run; a killed process leaves no lock behind.
+
+        Raises:
+            PhotosError: another process has it, or the folder cannot be written to.
+        """
+        try:
+            file = open(self / "run.lock", "w")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise explained(self / "run.lock", error) from None
+        with file:
+            if fcntl is not None:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise PhotosError(f"another process is writing {self.path}.") from None
+                except OSError:  # a network drive without locks
+                    pass
+            for partial in self.path.glob(f"*{PARTIAL}"):
+                partial.unlink(missing_ok=True)
+            yield
+        with contextlib.suppress(OSError):
+            (self / "run.lock").unlink(missing_ok=True)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a repetition needs to know."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for name in ("tutorial-utils", "torch", "torchvision", "accelerate", "numpy", "pillow"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def command() -> list[str]:
+    """Return the command that started this process."""
+    return ["python", *sys.argv] if sys.argv[0].endswith(".py") else list(sys.argv)
