@@ -1,0 +1,118 @@
+"""Photos that are the same picture: found by a 64-bit hash of their shades, in any size."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image
+
+DISTANCE = 3  # bits out of 64 that may differ between two copies of one picture
+BITS = 64
+PLAIN = 4  # a hash with fewer bits set (or unset) than this says nothing: a blank or smooth image
+BLOCK = 2048  # hashes compared at once: BLOCK x BLOCK distances are held in memory
+
+
+def difference_hash(image: Image.Image) -> int:
+    """Return the 64-bit difference hash of an image (dHash).
+
+    The image is shrunk to 9 x 8 shades of grey; a bit is 1 where a pixel is darker than its right
+    neighbour. Size, compression and brightness hardly change it; a mirrored, rotated or clearly
+    cropped copy has another hash.
+    """
+    small = image.convert("L").resize((9, 8), Image.Resampling.BOX)
+    shades = np.asarray(small, dtype=np.int16)
+    bits = shades[:, 1:] > shades[:, :-1]  # (8, 8)
+    return int.from_bytes(np.packbits(bits).tobytes(), "big")
+
+
+def near_groups(hashes: Sequence[int], distance: int = DISTANCE) -> list[list[int]]:
+    """Return the groups of near duplicates: lists of indices, each of two or more.
+
+    Two hashes that differ in at most ``distance`` bits belong together, and so do those that a
+    chain of such pairs connects. Hashes of nearly plain images (fewer than ``PLAIN`` bits set, or
+    unset) are left out: all blank images look alike.
+
+    The 64 bits are cut into ``distance + 1`` bands. Of two hashes that differ in at most
+    ``distance`` bits at least one band is equal, so only hashes that share a band are compared.
+
+    Args:
+        hashes: (N,) 64-bit hashes.
+        distance: 0 to 7.
+
+    Returns:
+        The groups, ordered by their first index; indices ascend in each.
+
+    Raises:
+        ValueError: ``distance`` is not 0 to 7.
+    """
+    if not 0 <= distance <= 7:
+        raise ValueError(f"distance must be 0 to 7 bits, got {distance}.")
+    values, inverse = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
+    ones = _count_bits(values)
+    telling = np.flatnonzero((ones >= PLAIN) & (ones <= BITS - PLAIN))
+    parents = np.arange(len(values))
+    for first, second in _close_pairs(values[telling], distance):
+        _join(parents, telling[first], telling[second])
+    roots = _roots(parents)[inverse]
+    roots[~np.isin(inverse, telling)] = -1
+    order = np.argsort(roots, kind="stable")
+    starts = np.flatnonzero(np.diff(roots[order])) + 1
+    groups = [group.tolist() for group in np.split(order, starts) if len(group) > 1]
+    return sorted(group for group in groups if roots[group[0]] >= 0)
+
+
+def _close_pairs(values: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield index pairs of different hashes that are close; some come more than once."""
+    edges = np.linspace(0, BITS, distance + 2).round().astype(int)
+    for low, high in pairwise(edges):
+        mask = np.uint64((1 << int(high - low)) - 1)
+        bands = (values >> np.uint64(low)) & mask
+        order = np.argsort(bands, kind="stable")
+        starts = np.flatnonzero(np.diff(bands[order])) + 1
+        for bucket in np.split(order, starts):
+            if len(bucket) > 1:
+                yield from _compare(values, bucket, distance)
+
+
+def _compare(values: np.ndarray, bucket: np.ndarray, distance: int) -> Iterator[tuple]:
+    """Compare all hashes of a bucket with each other, a block at a time."""
+    blocks = [bucket[i : i + BLOCK] for i in range(0, len(bucket), BLOCK)]
+    for number, rows in enumerate(blocks):
+        for columns in blocks[number:]:
+            close = _count_bits(values[rows, None] ^ values[None, columns]) <= distance
+            first, second = np.nonzero(close)
+            different = rows[first] != columns[second]
+            if different.any():
+                yield rows[first[different]], columns[second[different]]
+
+
+def _count_bits(values: np.ndarray) -> np.ndarray:
+    """Return how many of the 64 bits are set (NumPy 2 has ``bitwise_count`` for it)."""
+    if hasattr(np, "bitwise_count"):
+        return np.bitwise_count(values)
+    one, two, four = (
+        np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)
+    )
+    values = values - ((values >> np.uint64(1)) & one)
+    values = (values & two) + ((values >> np.uint64(2)) & two)
+    values = (values + (values >> np.uint64(4))) & four
+    return (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+def _join(parents: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
+    """Make each pair's trees one, the smaller root on top; in place."""
+    while len(first):
+        parents[:] = _roots(parents)
+        a, b = parents[first], parents[second]
+        apart = a != b
+        first, second = first[apart], second[apart]
+        np.minimum.at(parents, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
+
+
+def _roots(parents: np.ndarray) -> np.ndarray:
+    """Return the root of every element, following the parents to the top."""
+    while True:
+        above = parents[parents]
+        if np.array_equal(above, parents):
+            return above
+        parents = above
