@@ -27,7 +27,13 @@ class Classifier:
     preprocessing: dict
 
 
-def eval_transform(resize: int, crop: int, mean: Sequence[float], std: Sequence[float]):
+def eval_transform(
+    resize: int,
+    crop: int,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: str = "bilinear",
+):
     """Return the preprocessing without chance: an RGB image becomes a tensor (3, crop, crop).
 
     Args:
@@ -35,10 +41,11 @@ def eval_transform(resize: int, crop: int, mean: Sequence[float], std: Sequence[
         crop: side of the square that is cut from the middle, in pixels.
         mean: of each colour, subtracted from values in [0, 1].
         std: of each colour, divided by.
+        interpolation: between pixels, such as ``"bilinear"`` or ``"bicubic"``.
     """
     return v2.Compose(
         [
-            v2.Resize(resize),
+            v2.Resize(resize, v2.InterpolationMode(interpolation)),
             v2.CenterCrop(crop),
             v2.ToImage(),
             v2.ToDtype(torch.float32, scale=True),
@@ -65,7 +72,7 @@ def save_classifier(
     """
     try:
         eval_transform(**preprocessing)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"preprocessing does not suit eval_transform: {error}") from None
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     wanted = _build(name, len(classes)).state_dict()

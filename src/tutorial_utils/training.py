@@ -81,14 +81,21 @@ def extract_features(
 
 @torch.no_grad()
 def predict(
-    model: nn.Module, loader: DataLoader, device: torch.device | str = "cpu", amp: bool = False
+    model: nn.Module,
+    loader: DataLoader,
+    device: torch.device | str = "cpu",
+    amp: bool | torch.dtype = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return logits (N, num_classes) and labels (N,) of all images, on the CPU, in eval mode."""
+    """Return logits (N, num_classes) and labels (N,) of all images, on the CPU, in eval mode.
+
+    ``amp`` computes in bfloat16, or in the dtype that is given, where that is safe.
+    """
     model.eval()
     device = torch.device(device)
+    dtype = amp if isinstance(amp, torch.dtype) else torch.bfloat16
     logits, labels = [], []
     for images, batch_labels in progress(loader, "predict"):
-        with torch.autocast(device.type, torch.bfloat16, enabled=amp):
+        with torch.autocast(device.type, dtype, enabled=bool(amp)):
             output = model(images.to(device, non_blocking=True))
         logits.append(output.cpu() if output.dtype == torch.float64 else output.float().cpu())
         labels.append(batch_labels)
