@@ -11,8 +11,8 @@ Then the test images are opened. A seed draws the images, the head's weights and
 pretrained weights are the same for all. Those of task 1 are stored too, as base64 of float16.
 
 (A first run, whose test scores were seen, had shorter grids; methods chose their ends, so we made
-them longer.) Run it with `python benchmarks/few_parameters.py`: about six minutes on one core. It writes
-results/few_parameters.json; book/trends.ipynb shows it and runs one slice again.
+them longer.) Run it with `python benchmarks/few_parameters.py`: about six minutes on one core. It
+writes results/few_parameters.json; book/trends.ipynb shows it and runs one slice again.
 """
 
 import base64
