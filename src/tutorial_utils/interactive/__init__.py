@@ -2,6 +2,18 @@
 
 from tutorial_utils.interactive.convolution import ConvolutionExplorer
 from tutorial_utils.interactive.inside_network import InsideNetwork
+from tutorial_utils.interactive.kernel_photo import KernelOnPhoto
+from tutorial_utils.interactive.layer_stack import LayerStack
+from tutorial_utils.interactive.learning_rate import LearningRate
+from tutorial_utils.interactive.model_chooser import ModelChooser
 from tutorial_utils.interactive.softmax import SoftmaxFigure
 
-__all__ = ["ConvolutionExplorer", "InsideNetwork", "SoftmaxFigure"]
+__all__ = [
+    "ConvolutionExplorer",
+    "InsideNetwork",
+    "KernelOnPhoto",
+    "LayerStack",
+    "LearningRate",
+    "ModelChooser",
+    "SoftmaxFigure",
+]
