@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import platform
-import re
 import sys
 import time
 from datetime import date
@@ -25,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 TIMEOUT = 300  # seconds a cell
 
 
@@ -49,8 +48,7 @@ def stamp_setup(notebook, source: str) -> None:
 
 
 def tidy(notebook) -> None:
-    """Drop or fix what differs from run to run: timings, versions, random widget ids."""
-    widgets = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state")
+    """Drop or fix what differs from run to run: timings, versions, live widgets."""
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
@@ -60,26 +58,9 @@ def tidy(notebook) -> None:
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output.metadata = {}
-    if widgets:
-        notebook.metadata["widgets"] = {
-            WIDGET_STATE: {"state": widgets, "version_major": 2, "version_minor": 0}
-        }
-        number_widgets(notebook)
-
-
-def number_widgets(notebook) -> None:
-    """Replace the widgets' random ids by numbers, in their order of creation."""
-    holder = notebook.metadata["widgets"][WIDGET_STATE]
-    numbers = {key: f"{n:032x}" for n, key in enumerate(holder["state"], start=1)}
-    pattern = re.compile("|".join(map(re.escape, numbers)))
-
-    def renamed(part):
-        return json.loads(pattern.sub(lambda match: numbers[match[0]], json.dumps(part)))
-
-    holder["state"] = renamed(holder["state"])
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [nbformat.from_dict(renamed(output)) for output in cell.outputs]
+            # A playground's live view needs a kernel: its still picture stays.
+            if "image/png" in output.get("data", {}):
+                output.data.pop(WIDGET_VIEW, None)
 
 
 def save(notebook, path: Path) -> bool:
