@@ -271,6 +271,8 @@ def test_the_theme_switches_live_and_keys_stay_inside(show, figure):
     page.locator("select").first.focus()
     page.keyboard.press("j")
     assert page.evaluate("window.heard") == 0
+    page.keyboard.press("Control+j")
+    assert page.evaluate("window.heard") == 2  # the Control key and the j
     page.evaluate(
         f"const e = document.querySelector('{name}'); e.remove(); document.body.append(e)"
     )

@@ -189,6 +189,8 @@ def test_outputs_have_no_errors_and_nothing_on_stderr(path):
             if output.output_type == "error":
                 assert "raises-exception" in tags(cell), output.evalue
             assert output.get("name") != "stderr", output.text
+            # A live view without its kernel would show nothing.
+            assert "application/vnd.jupyter.widget-view+json" not in output.get("data", {})
 
 
 @every_chapter

@@ -197,9 +197,9 @@ export class Figure extends (globalThis.HTMLElement || Object) {
     const name = this.getAttribute("aria-label");
     const box = h("div", { class: "figure", role: "group", "aria-label": name }, parts, this.live);
     shadow.append(h("style", {}, CSS + this.constructor.css), box);
-    // A notebook takes plain keys as commands (j, k, x, ...): they end here.
+    // A notebook takes plain keys as commands (j, k, x, ...): they end here. Ctrl-S must not.
     for (const kind of ["keydown", "keypress", "keyup"])
-      shadow.addEventListener(kind, (event) => event.stopPropagation());
+      shadow.addEventListener(kind, (e) => e.ctrlKey || e.metaKey || e.stopPropagation());
     this.watch();
   }
 
