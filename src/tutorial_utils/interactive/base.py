@@ -28,12 +28,17 @@ IMPORT = re.compile(r'^import .*? from "\./(.*?)";\n', flags=re.DOTALL | re.MULT
 def read_module(script: str) -> str:
     """Return a figure's script behind the shared ones that it imports: one module, no imports.
 
-    The names that the files export stay exported, so that a test can import the module.
+    The names that the files export stay exported, so that a test can import the module. A line
+    ``// Without grid()`` in the script leaves that shared function out, for the bytes.
     """
     own = (FOLDER / script).read_text(encoding="utf-8")
     shared = [name for name in ("base.js", "photo.js", "plot.js") if name in IMPORT.findall(own)]
     sources = [(FOLDER / name).read_text(encoding="utf-8") for name in shared] + [own]
-    return "\n".join(compact(IMPORT.sub("", source)) for source in sources)
+    module = "\n".join(compact(IMPORT.sub("", source)) for source in sources)
+    for name in re.findall(r"^// Without (\w+)\(\)", own, flags=re.MULTILINE):
+        start = module.index(f"export function {name}(")
+        module = module[:start] + module[module.index("\nexport ", start) + 1 :]
+    return module
 
 
 def photo_uri(image: Image.Image) -> str:
