@@ -85,8 +85,8 @@ class ModelChooser(InteractiveFigure):
     def fallback(self) -> str:
         """Return the Pareto front of accuracy against GMACs as a table."""
         rows = "".join(
-            f"<tr><td>{escape(name)} {escape(weights)}<td>{top1:.1f}<td>{gmacs:.{0 if gmacs > 99 else 2}f}"
-            f"<td>{millions:.1f}"
+            f"<tr><td>{escape(name)} {escape(weights)}<td>{top1:.1f}"
+            f"<td>{gmacs:.{0 if gmacs > 99 else 2}f}<td>{millions:.1f}"
             for name, weights, top1, gmacs, millions, *_ in pareto_front(self.rows, 3)
         )
         return (
