@@ -1,10 +1,11 @@
 """A background that goes with the class: what it does to a classifier, and what mends it.
 
 The rendered solids, eight classes: every other one has a chequered background as its "home", the
-others a plain one. The share of training images before their home background is varied. Testing is on the same test solids twice:
-all before their home background, all before the other one. Linear heads on frozen features of
-MobileNetV2 for four shares; full fine-tuning at 50 % and 95 %, the latter also with its head fitted
-again on 160 validation images that are balanced. Three seeds, each with images of its own.
+others a plain one. The share of training images before their home background is varied. Testing is
+on the same test solids twice: all before their home background, all before the other one. Linear
+heads on frozen features of MobileNetV2 for four shares; full fine-tuning at 50 % and 95 %, the
+latter also with its head fitted again on 160 validation images that are balanced. Three seeds, each
+with images of its own.
 
 Run it with `python benchmarks/spurious_background.py`: about five minutes on one core. It writes
 results/spurious_background.json; book/limits.ipynb plots it.
