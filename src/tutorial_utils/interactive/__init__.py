@@ -6,6 +6,7 @@ from tutorial_utils.interactive.kernel_photo import KernelOnPhoto
 from tutorial_utils.interactive.layer_stack import LayerStack
 from tutorial_utils.interactive.learning_rate import LearningRate
 from tutorial_utils.interactive.model_chooser import ModelChooser
+from tutorial_utils.interactive.pooling_shift import PoolingShift
 from tutorial_utils.interactive.softmax import SoftmaxFigure
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "LayerStack",
     "LearningRate",
     "ModelChooser",
+    "PoolingShift",
     "SoftmaxFigure",
 ]
