@@ -44,7 +44,7 @@ const tell = ([name, weights, top1, ...costs]) => `${name} (${weights}): ${fmt(t
 
 export class Main extends Figure {
   static css = `.view{height:380px;overflow:auto}.view table{width:100%}
-th{position:sticky;top:0;background:var(--paper)}.controls{gap:10px 12px}
+th{position:sticky;top:0;background:var(--paper)}.controls{gap:10px 12px}input[type=range]{width:128px}
 th button{font-size:12px;padding:2px 6px;white-space:nowrap}
 .keys{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:12px}
 .keys svg{display:inline}@container(max-width:600px){.say{min-height:9em}}`;

@@ -42,7 +42,7 @@ class ModelChooser(InteractiveFigure):
 
     script = "model_chooser.js"
     label = "Interactive figure: model chooser"
-    height = 580
+    height = 600
 
     def __init__(self, checkpoints: Sequence[Mapping] | None = None) -> None:
         if checkpoints is None:
