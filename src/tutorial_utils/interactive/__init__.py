@@ -8,6 +8,7 @@ from tutorial_utils.interactive.learning_rate import LearningRate
 from tutorial_utils.interactive.model_chooser import ModelChooser
 from tutorial_utils.interactive.pooling_shift import PoolingShift
 from tutorial_utils.interactive.softmax import SoftmaxFigure
+from tutorial_utils.interactive.threshold import ThresholdMetrics
 
 __all__ = [
     "ConvolutionExplorer",
@@ -18,4 +19,5 @@ __all__ = [
     "ModelChooser",
     "PoolingShift",
     "SoftmaxFigure",
+    "ThresholdMetrics",
 ]

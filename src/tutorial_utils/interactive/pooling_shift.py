@@ -84,7 +84,7 @@ class PoolingShift(InteractiveFigure):
 
     script = "pooling_shift.js"
     label = "Interactive figure: pooling and a shift by one pixel"
-    height = 640
+    height = 560
 
     def __init__(self, pictures: Mapping[str, np.ndarray] | None = None) -> None:
         if pictures is None:
