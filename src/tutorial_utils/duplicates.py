@@ -1,4 +1,11 @@
-"""Photos that are the same picture: found by a 64-bit hash of their shades, in any size."""
+"""Photos that show the same picture, in any size: found by two 64-bit hashes of their shades.
+
+The first hash (dHash) finds candidates fast, the second (pHash) tells true copies from photos that
+are only laid out alike. Measured on 640 photos of clothes: 35 pairs of different photos are within
+``DISTANCE`` by the first hash, and differ in 16 bits or more of the second. Copies at half the size,
+of JPEG quality 30, brighter by 15 % or noisy differ in at most 8 bits, and 99 % or more of them are
+found; 95 % at a third of the size. A mirrored, rotated or clearly cropped copy is not found.
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -6,37 +13,56 @@ from itertools import pairwise
 import numpy as np
 from PIL import Image
 
-DISTANCE = 3  # bits out of 64 that may differ between two copies of one picture
+DISTANCE = 5  # bits out of 64 in which the difference hashes of two copies may differ
+DETAIL_DISTANCE = 8  # bits out of 63 in which their frequency hashes may differ
 BITS = 64
 PLAIN = 4  # a hash with fewer bits set (or unset) than this says nothing: a blank or smooth image
-BLOCK = 2048  # hashes compared at once: BLOCK x BLOCK distances are held in memory
+BLOCK = 1024  # hashes compared at once: BLOCK x BLOCK distances are held in memory
+COSINES = np.cos(np.pi * np.outer(np.arange(8), np.arange(32) + 0.5) / 32)  # DCT-II, (8, 32)
 
 
 def difference_hash(image: Image.Image) -> int:
     """Return the 64-bit difference hash of an image (dHash).
 
     The image is shrunk to 9 x 8 shades of grey; a bit is 1 where a pixel is darker than its right
-    neighbour. Size, compression and brightness hardly change it; a mirrored, rotated or clearly
-    cropped copy has another hash.
+    neighbour. Size, compression and brightness hardly change it.
     """
     small = image.convert("L").resize((9, 8), Image.Resampling.BOX)
     shades = np.asarray(small, dtype=np.int16)
-    bits = shades[:, 1:] > shades[:, :-1]  # (8, 8)
+    return _pack(shades[:, 1:] > shades[:, :-1])  # (8, 8)
+
+
+def frequency_hash(image: Image.Image) -> int:
+    """Return the 63-bit frequency hash of an image (pHash).
+
+    The image is shrunk to 32 x 32 shades of grey; a bit is 1 where one of the 8 x 8 lowest
+    frequencies of its cosine transform (the mean left out) is above their median.
+    """
+    small = image.convert("L").resize((32, 32), Image.Resampling.BOX)
+    frequencies = (COSINES @ np.asarray(small, dtype=np.float64) @ COSINES.T).ravel()[1:]
+    return _pack(frequencies > np.median(frequencies))
+
+
+def _pack(bits: np.ndarray) -> int:
     return int.from_bytes(np.packbits(bits).tobytes(), "big")
 
 
-def near_groups(hashes: Sequence[int], distance: int = DISTANCE) -> list[list[int]]:
+def near_groups(
+    hashes: Sequence[int], details: Sequence[int] | None = None, distance: int = DISTANCE
+) -> list[list[int]]:
     """Return the groups of near duplicates: lists of indices, each of two or more.
 
-    Two hashes that differ in at most ``distance`` bits belong together, and so do those that a
-    chain of such pairs connects. Hashes of nearly plain images (fewer than ``PLAIN`` bits set, or
-    unset) are left out: all blank images look alike.
+    Two photos belong together if their hashes differ in at most ``distance`` bits and their details
+    in at most ``DETAIL_DISTANCE``, and so do photos that a chain of such pairs connects. Hashes of
+    nearly plain images (fewer than ``PLAIN`` bits set, or unset) are left out: all blank images
+    look alike.
 
     The 64 bits are cut into ``distance + 1`` bands. Of two hashes that differ in at most
     ``distance`` bits at least one band is equal, so only hashes that share a band are compared.
 
     Args:
-        hashes: (N,) 64-bit hashes.
+        hashes: (N,) 64-bit difference hashes.
+        details: (N,) 64-bit frequency hashes, or None: not compared.
         distance: 0 to 7.
 
     Returns:
@@ -47,14 +73,18 @@ def near_groups(hashes: Sequence[int], distance: int = DISTANCE) -> list[list[in
     """
     if not 0 <= distance <= 7:
         raise ValueError(f"distance must be 0 to 7 bits, got {distance}.")
-    values, inverse = np.unique(np.asarray(hashes, dtype=np.uint64), return_inverse=True)
-    ones = _count_bits(values)
-    telling = np.flatnonzero((ones >= PLAIN) & (ones <= BITS - PLAIN))
+    both = np.zeros((len(hashes), 2), dtype=np.uint64)
+    both[:, 0] = hashes
+    both[:, 1] = 0 if details is None else details
+    values, inverse = np.unique(both, axis=0, return_inverse=True)
+    inverse = inverse.reshape(-1)
+    ones = _count_bits(values[:, 0])
+    telling = (ones >= PLAIN) & (ones <= BITS - PLAIN)
+    (places,) = np.nonzero(telling)
     parents = np.arange(len(values))
-    for first, second in _close_pairs(values[telling], distance):
-        _join(parents, telling[first], telling[second])
-    roots = _roots(parents)[inverse]
-    roots[~np.isin(inverse, telling)] = -1
+    for first, second in _close_pairs(values[places], distance):
+        _join(parents, places[first], places[second])
+    roots = np.where(telling, _roots(parents), -1)[inverse]
     order = np.argsort(roots, kind="stable")
     starts = np.flatnonzero(np.diff(roots[order])) + 1
     groups = [group.tolist() for group in np.split(order, starts) if len(group) > 1]
@@ -66,7 +96,7 @@ def _close_pairs(values: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray
     edges = np.linspace(0, BITS, distance + 2).round().astype(int)
     for low, high in pairwise(edges):
         mask = np.uint64((1 << int(high - low)) - 1)
-        bands = (values >> np.uint64(low)) & mask
+        bands = (values[:, 0] >> np.uint64(low)) & mask
         order = np.argsort(bands, kind="stable")
         starts = np.flatnonzero(np.diff(bands[order])) + 1
         for bucket in np.split(order, starts):
@@ -76,14 +106,18 @@ def _close_pairs(values: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray
 
 def _compare(values: np.ndarray, bucket: np.ndarray, distance: int) -> Iterator[tuple]:
     """Compare all hashes of a bucket with each other, a block at a time."""
+    hashes, details = values.T
     blocks = [bucket[i : i + BLOCK] for i in range(0, len(bucket), BLOCK)]
     for number, rows in enumerate(blocks):
         for columns in blocks[number:]:
-            close = _count_bits(values[rows, None] ^ values[None, columns]) <= distance
-            first, second = np.nonzero(close)
-            different = rows[first] != columns[second]
-            if different.any():
-                yield rows[first[different]], columns[second[different]]
+            close = _count_bits(hashes[rows, None] ^ hashes[None, columns]) <= distance
+            first, second = (
+                part[i] for part, i in zip((rows, columns), close.nonzero(), strict=True)
+            )
+            true = _count_bits(details[first] ^ details[second]) <= DETAIL_DISTANCE
+            true &= first != second
+            if true.any():
+                yield first[true], second[true]
 
 
 def _count_bits(values: np.ndarray) -> np.ndarray:

@@ -14,12 +14,14 @@ from typing import NamedTuple
 from tqdm.auto import tqdm
 
 from tutorial_utils.decoding import decode, open_header
-from tutorial_utils.duplicates import DISTANCE, difference_hash, near_groups
+from tutorial_utils.duplicates import difference_hash, frequency_hash, near_groups
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.listing import HOW, SPLITS, Listing, PhotoFile, list_photos
 
-CACHE_VERSION = 1
-HASH_SIZE = 64  # JPEGs are decoded at a scale that leaves the shorter side this long, for dhash
+CACHE_VERSION = 2
+HASH_SIZE = (
+    64  # JPEGs are decoded at a scale that leaves the shorter side this long, for the hashes
+)
 IMBALANCE = 3.0  # largest class / smallest class from which the summary speaks of imbalance
 LISTED = 5  # examples of each kind that the summary names
 
@@ -31,7 +33,8 @@ class Photo:
     ``path`` is relative to the root; ``label`` the index of its class; ``split`` is ``"train"``,
     ``"validation"``, ``"test"`` or None (not given); ``width`` and ``height`` are in pixels, as
     stored (before EXIF rotation); ``mode`` is Pillow's for the file; ``sha`` a hash of the file's
-    bytes (32 hex digits of SHA-256); ``dhash`` the 64-bit difference hash.
+    bytes (32 hex digits of SHA-256); ``dhash`` and ``phash`` the 64-bit hashes of
+    ``duplicates.difference_hash`` and ``frequency_hash``.
     """
 
     path: str
@@ -42,6 +45,7 @@ class Photo:
     mode: str
     sha: str
     dhash: int
+    phash: int = 0
 
 
 class Content(NamedTuple):
@@ -52,6 +56,7 @@ class Content(NamedTuple):
     mode: str = ""
     sha: str = ""
     dhash: int = 0
+    phash: int = 0
     reason: str = ""
 
 
@@ -76,7 +81,7 @@ class Inspection:
     @cached_property
     def near_groups(self) -> list[list[int]]:
         """Indices of photos that show the same picture (``duplicates.near_groups``), in groups."""
-        return near_groups([photo.dhash for photo in self.photos])
+        return near_groups([p.dhash for p in self.photos], [p.phash for p in self.photos])
 
     def counts(self) -> dict[str | None, list[int]]:
         """Return the number of photos: split (or None) -> one number a class."""
@@ -128,7 +133,7 @@ def inspect_photos(
         result.photos.append(
             Photo(
                 file.path, file.label, file.split, content.width, content.height, mode,
-                content.sha, content.dhash,
+                content.sha, content.dhash, content.phash,
             )
         )  # fmt: skip
     _check(result, listing)
@@ -208,12 +213,12 @@ def read_content(root: Path, path: str, max_pixels: int | None = None) -> Conten
     try:
         with open_header(full, max_pixels) as photo:
             width, height, mode = photo.width, photo.height, photo.mode
-            dhash = difference_hash(decode(photo, HASH_SIZE, full))
+            image = decode(photo, HASH_SIZE, full).convert("L")
         with full.open("rb") as file:
             sha = hashlib.file_digest(file, "sha256").hexdigest()[:32]
     except (PhotosError, OSError) as error:
         return Content(reason=str(error).removeprefix(f"{full} ").rstrip("."))
-    return Content(width, height, mode, sha, dhash)
+    return Content(width, height, mode, sha, difference_hash(image), frequency_hash(image))
 
 
 def _read_cache(cache: str | Path | None) -> dict[tuple[str, int, int], Content]:
@@ -294,7 +299,9 @@ def _summary_lines(found: Inspection) -> Iterator[str]:
         )
     yield from _duplicate_lines(found, "exact duplicates", found.exact_groups)
     yield from _duplicate_lines(
-        found, f"near duplicates (at most {DISTANCE} of 64 bits apart)", found.near_groups
+        found,
+        "near duplicates (the same picture in another file)",
+        [group for group in found.near_groups if len({found.photos[i].sha for i in group}) > 1],
     )
     if found.skipped:
         yield f"skipped: {len(found.skipped):,} files or folders"
