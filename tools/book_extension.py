@@ -1,6 +1,7 @@
-"""A Sphinx extension: the front page's facts of the last run, the wheel to download, a mend."""
+"""A Sphinx extension: the front page's facts, the wheel, the glossary's anchors, a mend."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def set_substitutions(app, config) -> None:
     }
 
 
+def name_glossary_terms(app, env) -> None:
+    """Let pages link to ``glossary.md#g-...``: MyST knows a page's headings only.
+
+    The terms carry HTML anchors, which work on GitHub and in an editor as well.
+    """
+    path = Path(app.srcdir) / "book" / "glossary.md"
+    slugs = env.metadata["book/glossary"].setdefault("myst_slugs", {})
+    for anchor in re.findall(r'<a id="([^"]+)">', path.read_text(encoding="utf-8")):
+        slugs[anchor] = (0, anchor, anchor)
+
+
 def copy_wheel(app, exception) -> None:
     """Put the wheel into the HTML, where the front page's link points."""
     wheel = find_wheel()
@@ -43,6 +55,7 @@ def mend_roles(app, pagename, templatename, context, doctree) -> None:
 def setup(app) -> dict:
     """Connect the functions above to Sphinx's events."""
     app.connect("config-inited", set_substitutions, priority=100)
+    app.connect("env-updated", name_glossary_terms)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_wheel)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
