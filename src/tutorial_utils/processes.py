@@ -6,8 +6,7 @@ whole batch from a seed that all processes share, and each uses the rows of its 
 holds for a batch that is computed in pieces to save memory.
 """
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -87,14 +86,6 @@ def share_dice(model: nn.Module) -> Part:
     return part
 
 
-def seed_step(*numbers: int) -> None:
-    """Seed torch from numbers, such as seed, epoch and step: no state of chance to be stored."""
-    mixed = 0
-    for number in numbers:
-        mixed = (mixed * 1_000_003 + number + 1) % (2**63 - 25)
-    torch.manual_seed(mixed)
-
-
 def share(total: int, parts: int, index: int) -> tuple[int, int]:
     """Return first and end of the ``index``-th of so many parts of nearly equal size."""
     return total * index // parts, total * (index + 1) // parts
@@ -116,19 +107,8 @@ def together(state: PartialState, work: Callable[[], object]) -> object:
     return answer[0]
 
 
-def gather_rows(state: PartialState, rows: torch.Tensor, total: int) -> torch.Tensor:
-    """Put together what processes computed for their ``share`` of so many rows, in order."""
+def gather_rows(state, rows: torch.Tensor) -> torch.Tensor:
+    """Put together what the processes computed for their ``share`` of the rows, in order."""
     if state.num_processes == 1:
         return rows
-    return torch.cat(gather_object([rows]))[:total]
-
-
-def launched() -> bool:
-    """Tell whether torchrun or ``accelerate launch`` started this process beside others."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
-def batches(count: int, size: int, seed: int, epoch: int) -> Iterator[torch.Tensor]:
-    """Yield the indices of each batch of an epoch: every photo once, in an order of its own."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
-    yield from torch.randperm(count, generator=generator).split(size)
+    return torch.cat([r for r in gather_object([rows]) if len(r)])

@@ -33,6 +33,7 @@ class Recipe:
     batch_size: int = choice(32, "photos in a step, over all processes")
     accumulate: int = choice(1, "pieces that a step's photos are computed in, to save memory")
     lr: float = choice(3e-4, "highest learning rate (of the head, where rates differ)")
+    find_lr: bool = choice(False, "try rising rates first and take a tenth of the best (lr_finder)")
     backbone_share: float = choice(0.1, "the backbone's share of lr in regime discriminative")
     weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices")
     warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
