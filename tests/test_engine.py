@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from photo_folders import make_photos
 from torch import nn
 from torchvision.models import get_model
+from torchvision.models.inception import InceptionOutputs
 
 from tutorial_utils import engine
 from tutorial_utils.augmentation import train_transform
@@ -81,6 +82,9 @@ def test_processes_together_see_each_photo_once(count, size, processes, epoch):
             assert together == batch
         else:  # a process without a row gets one, which will weigh nothing
             assert set(together) == set(batch)
+    sizes = {len(batch) for batch in whole}
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
     sampler.start(epoch, 1)
     assert list(sampler) == batches[-1][1:]
     assert len(sampler) == len(whole) - 1
@@ -167,7 +171,7 @@ def scarce(trainer, rows):
 def test_out_of_memory_says_what_to_try(photos):
     trainer = make_trainer(photos)
     scarce(trainer, 2)
-    with pytest.raises(PhotosError, match=r"--batch-size 3.*--accumulate 2.*--auto-batch"):
+    with pytest.raises(PhotosError, match=r"--batch-size 2.*--accumulate 2.*--auto-batch"):
         trainer.run_epoch()
 
 
@@ -229,7 +233,6 @@ def test_requests_to_stop_are_kept_for_later_and_handlers_put_back():
         assert not asked()
         os.kill(os.getpid(), signal.SIGTERM)
         assert asked()
-        os.kill(os.getpid(), signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGTERM) is before
@@ -248,8 +251,7 @@ def test_frozen_statistics_stay_and_their_scale_is_trained(photos):
 
 
 def test_auxiliary_heads_count_for_less():
-    model = get_model("inception_v3", weights=None, init_weights=False, num_classes=3).train()
-    output = model(torch.randn(2, 3, 75, 75))
+    output = InceptionOutputs(torch.randn(2, 3), torch.randn(2, 3))
     labels = torch.tensor([0, 2])
     logits, losses = logits_and_loss(output, labels)
     entropy = nn.functional.cross_entropy

@@ -61,9 +61,13 @@ class Shares(Sampler[list[int]]):
         self.epoch, self.first = epoch, first
 
     def batches(self) -> list[torch.Tensor]:
-        """Return the indices of all batches of the epoch: every photo once, shuffled."""
+        """Return the indices of all batches of the epoch: every photo once, shuffled.
+
+        Sizes differ by one at most, so no small rest distorts a step (or BatchNorm's statistics).
+        """
         generator = torch.Generator().manual_seed(mix(self.seed, self.epoch))
-        return list(torch.randperm(self.count, generator=generator).split(self.size))
+        order = torch.randperm(self.count, generator=generator)
+        return list(order.tensor_split(-(-self.count // self.size)))
 
     def __len__(self) -> int:
         return -(-self.count // self.size) - self.first

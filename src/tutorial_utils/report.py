@@ -86,7 +86,7 @@ def draw_confusion(matrix: torch.Tensor, classes: Sequence[str], path: Path) -> 
     k = len(classes)
     side = min(2.0 + 0.45 * k, 14)
     figure, axis = new_figure(side + 0.6, side)
-    shares = matrix / matrix.sum(dim=1, keepdim=True).clamp_min(1)
+    shares = (matrix / matrix.sum(dim=1, keepdim=True).clamp_min(1)).numpy()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     if k <= 30:
         for i, j in matrix.nonzero().tolist():

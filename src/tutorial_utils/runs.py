@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import torch
+
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.storage import PARTIAL, explained, read_lines, read_state
 
@@ -149,7 +151,7 @@ def versions() -> dict[str, str]:
     for name in ("tutorial-utils", "torch", "torchvision", "accelerate", "numpy", "pillow"):
         with contextlib.suppress(PackageNotFoundError):
             found[name] = version(name)
-    return found
+    return found | {"torch": torch.__version__}  # this one names the build
 
 
 def command() -> list[str]:
