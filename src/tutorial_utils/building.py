@@ -53,6 +53,8 @@ def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict]:
     crop, resize = preset.crop_size[0], preset.resize_size[0]
     if recipe.image_size is not None:
         crop, resize = recipe.image_size, round(resize * recipe.image_size / crop)
+    if recipe.framing == "whole":
+        resize = crop
     preprocessing = {"resize": resize, "crop": crop, "mean": preset.mean, "std": preset.std}
     preprocessing = {k: list(v) if isinstance(v, tuple) else v for k, v in preprocessing.items()}
     if preset.interpolation.value != "bilinear":

@@ -9,6 +9,7 @@ REGIMES = ("auto", "probe", "head-then-full", "full", "discriminative", "scratch
 AUGMENTATIONS = ("none", "flip", "light", "standard", "strong")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BATCHNORMS = ("auto", "frozen", "batch")
+FRAMINGS = ("weights", "whole")
 
 
 def choice(default: object, text: str, *among: str):
@@ -38,6 +39,10 @@ class Recipe:
     weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices")
     warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
     image_size: int | None = choice(None, "side of the photos in pixels; the weights' own if None")
+    framing: str = choice(
+        "weights", "what is seen of a photo to be judged: what the weights' preprocessing crops "
+        "(a rim is lost), or the whole shorter side", *FRAMINGS,
+    )  # fmt: skip
     augmentation: str = choice("standard", "how much chance changes photos", *AUGMENTATIONS)
     mixup: float = choice(0.0, "alpha of mixup; 0 for none")
     cutmix: float = choice(0.0, "alpha of cutmix; 0 for none")
