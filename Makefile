@@ -91,10 +91,10 @@ nbval: $(VENV)/.installed-dev ## run every notebook again and compare every outp
 
 .PHONY: test
 test: lint $(WHEEL) ## everything: lint, unit tests, notebooks, the book without warnings, browser
-	$(PYTEST) --dist loadscope tests --ignore=tests/test_book.py
+	$(PYTEST) --dist loadscope tests --ignore-glob='tests/test_book*'
 	$(NBVAL)
 	$(BUILD) -W --all
-	$(PYTEST) tests/test_book.py
+	$(PYTEST) --dist loadgroup tests/test_book*.py
 
 .PHONY: test-matrix
 test-matrix: $(VENV)/.installed-dev ## the notebooks on other code paths of the processor, threads and orders

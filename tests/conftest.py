@@ -1,8 +1,15 @@
-"""What several test files share: one browser, and pages that show one figure."""
+"""What several test files share: one browser, pages that show one figure, the built book."""
 
+import functools
+import http.server
 import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import pytest
+from book_pages import HTML, ROOT, Visit
 from browser import system_chromium
 from playwright.sync_api import Error, sync_playwright
 
@@ -64,3 +71,35 @@ def show(chromium, tmp_path):
     for context in contexts:
         context.close()
     assert errors == []
+
+
+@pytest.fixture(scope="session")
+def addresses():
+    """Serve the built book (building it if need be); return where each source finds its pages."""
+    if not (HTML / "index.html").is_file():
+        build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
+        subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=HTML)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield {"http": f"http://127.0.0.1:{server.server_port}", "file": HTML.as_uri()}
+        server.shutdown()
+
+
+@pytest.fixture
+def visit(addresses, chromium):
+    """Return a function that opens a page of the book; what it opened is closed afterwards."""
+    visits = []
+
+    def open_page(name: str, source: str = "http", **options) -> Visit:
+        visits.append(Visit(chromium, f"{addresses[source]}/{name}", **options))
+        return visits[-1]
+
+    yield open_page
+    for visited in visits:
+        visited.page.context.close()

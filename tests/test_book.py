@@ -4,22 +4,11 @@ Every page must draw its formulas, ask the network for nothing, report no error,
 free of what axe-core calls serious or critical faults, in light and in dark.
 """
 
-import functools
-import http.server
-import subprocess
-import sys
-import threading
-from pathlib import Path
-
 import pytest
-import yaml
 from address import read_address
 from axe_playwright_python.sync_playwright import Axe
+from book_pages import CHAPTERS, TOC
 
-ROOT = Path(__file__).resolve().parents[1]
-HTML = ROOT / "_build" / "html"
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
 PAGES = [TOC["root"], *CHAPTERS]
 # What axe looks for: everything in light, and in dark what the colours alone can change.
 ALL = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
@@ -28,72 +17,6 @@ PHONE = {"width": 360, "height": 740}
 
 every_page = pytest.mark.parametrize("name", PAGES)
 from_both = pytest.mark.parametrize("source", ["http", "file"])
-
-
-@pytest.fixture(scope="session")
-def addresses():
-    """Serve the built book (building it if need be); return where each source finds its pages."""
-    if not (HTML / "index.html").is_file():
-        build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
-        subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=HTML)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {"http": f"http://127.0.0.1:{server.server_port}", "file": HTML.as_uri()}
-        server.shutdown()
-
-
-class Visit:
-    """An open page, and all that went wrong with it."""
-
-    def __init__(self, browser, url: str, **options):
-        self.faults = []
-        self.page = browser.new_context(**options).new_page()
-        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
-        self.page.on("console", self.note_message)
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
-        self.page.on("response", self.note_response)
-        self.page.route("**/*", self.stay_inside)
-        self.page.goto(url)
-        self.page.wait_for_load_state("networkidle")
-        self.page.evaluate("window.MathJax?.startup?.promise.then(() => null)")
-
-    def note_message(self, message):
-        """Note errors and warnings on the console."""
-        if message.type in ("error", "warning"):
-            self.faults.append(f"{message.type}: {message.text}")
-
-    def note_response(self, response):
-        """Note pages, pictures and scripts that are not there."""
-        if response.status >= 400:
-            self.faults.append(f"{response.status}: {response.url}")
-
-    def stay_inside(self, route):
-        """Stop and note every request that leaves the book."""
-        if route.request.url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:")):
-            route.continue_()
-        else:
-            self.faults.append(f"outside: {route.request.url}")
-            route.abort()
-
-
-@pytest.fixture
-def visit(addresses, chromium):
-    """Return a function that opens a page of the book; what it opened is closed afterwards."""
-    visits = []
-
-    def open_page(name: str, source: str = "http", **options) -> Visit:
-        visits.append(Visit(chromium, f"{addresses[source]}/{name}", **options))
-        return visits[-1]
-
-    yield open_page
-    for visited in visits:
-        visited.page.context.close()
 
 
 @from_both

@@ -2,6 +2,7 @@
 
 import random
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -39,8 +40,8 @@ def outputs():
     return {stage: found[stage][0] for stage in STAGES}
 
 
-@pytest.fixture(scope="module")
-def fields():
+@cache
+def measured_fields():
     """Return stage, row, column -> the pixels that reach that unit, by their gradient.
 
     The weights are positive and nothing saturates, so no two ways from a pixel can cancel.
@@ -61,7 +62,12 @@ def fields():
         assert reached.sum() == len(rows) * len(columns)  # a full rectangle
         return [[v[0].item(), v[-1].item()] for v in (rows, columns)]
 
-    return measure
+    return cache(measure)
+
+
+@pytest.fixture(scope="module")
+def fields():
+    return measured_fields()
 
 
 def test_the_stored_maps_are_those_of_the_network(outputs):
@@ -152,6 +158,20 @@ def check(page, fields):
     rows, columns = fields(stage, row, column)
     assert seen == drawn(page) == [*rows, *columns]
     return stage, row, column, channel
+
+
+def check_unit(page):
+    """Hold text, rectangle and choices against the stored maps and the gradient's field."""
+    stage, _, _, channel = check(ready(page), measured_fields())
+    assert page.get_by_role("combobox", name="stage").input_value() == str(stage)
+    assert page.locator("button[aria-pressed=true]").inner_text().strip() == str(channel)
+    levels = page.locator(".map canvas").evaluate(
+        "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+    )
+    n = STAGES[stage][0]
+    with Image.open(SHEET) as image:
+        stored = np.array(image)[place(stage, load_maps(stage)[0].index(channel))]
+    assert np.array(levels).reshape(n, n, 4)[..., 0].tolist() == stored.tolist()
 
 
 def ready(page):

@@ -96,8 +96,9 @@ def test_bad_parameters_give_one_clear_error(make, message):
 
 def cells(page, name):
     page.wait_for_timeout(60)
-    rows = page.locator(f"[role=grid][aria-label={name}] [role=row]").all()
-    return [[t.replace("−", "-") for t in row.locator(".cell").all_inner_texts()] for row in rows]
+    return page.locator(f"[role=grid][aria-label={name}] [role=row]").evaluate_all(
+        "rows => rows.map(r => [...r.children].map(c => c.textContent.replace('−', '-')))"
+    )
 
 
 def numbers(page, name):
@@ -121,6 +122,28 @@ def photo(figure, name="cat"):
 def text(page):
     page.wait_for_timeout(60)
     return page.locator(".say").inner_text().replace("−", "-")
+
+
+def check_photo(page):
+    """Hold what is drawn against torch, for the state that the controls show."""
+    names = ("photo", "weights", "show", "outside")
+    boxes = [page.get_by_role("combobox", name=name, exact=name == "photo") for name in names]
+    photo, divide, show, border = (box.input_value() for box in boxes)
+    x = list(KernelOnPhoto().photos.values())[int(photo)]
+    x, w = np.array(x, dtype=int), numbers(page, "kernel")
+    divisor = w.sum() if divide and w.sum() else 1
+    y = correlate(x, w, border) / divisor
+    assert (drawn(page) - levels(y, show)).abs().max() <= (divisor != 1)  # halves, after a division
+    said = text(page)
+    i, j = map(int, re.match(r"y\[(\d+), (\d+)\]", said).groups())
+    p = len(w) // 2
+    padded = np.pad(x, p, **({"mode": "edge"} if border == "replicate" else {}))
+    window = padded[i : i + len(w), j : j + len(w)]
+    assert numbers(page, "window").tolist() == window.tolist()
+    assert numbers(page, "products").tolist() == (window * w).tolist()
+    value = float(re.search(r"= (-?[\d.]+), drawn", said)[1])
+    assert value == pytest.approx(y[i, j].item(), abs=0.051)
+    assert f"The weights add up to {int(w.sum())}" in said
 
 
 @pytest.mark.parametrize("name", KERNELS)

@@ -151,8 +151,9 @@ def test_bad_parameters_give_one_clear_error(make, message):
 
 def table(page):
     page.wait_for_timeout(60)
-    rows = page.locator(".table tbody tr").all()
-    return [row.locator("td").all_inner_texts() for row in rows]
+    return page.locator(".table tbody tr").evaluate_all(
+        "rows => rows.map(r => [...r.children].map(c => c.textContent))"
+    )
 
 
 def text(page):
@@ -169,6 +170,58 @@ def expected(channels, size, layers):
 
 def columns(page):
     return [[row[k] for k in (1, 4, 5)] for row in table(page)]
+
+
+FIELDS = ("kernel", "stride", "padding", "channels", "dilation", "groups", "bias")
+
+
+def check_stack(page):
+    """Hold table, text and drawn field against torch, for the layers that the figure holds."""
+    rows = columns(page)
+    state = page.locator(".figure").evaluate(
+        "e => (({input, layers, at, unit}) => ({input, layers, at, unit}))(e.getRootNode().host)"
+    )
+    (size, channels), layers, at = state["input"], state["layers"], state["at"]
+    for name, value in {
+        **{"input size": size, "input channels": channels, "layer": at + 1},
+        **dict(zip(FIELDS, layers[at], strict=True)),
+    }.items():
+        assert page.get_by_role("spinbutton", name=name, exact=True).input_value() == str(value)
+    fitting = next(n for n, row in enumerate([*rows, ["✕"]]) if row[0] == "✕")
+    x, wanted = torch.zeros(1, channels, size, size, device="meta"), []
+    with torch.device("meta"):
+        for layer in modules(channels, layers[:fitting]):
+            x = layer(x)
+            wanted.append("×".join(map(str, x.shape[1:])))
+        if fitting < len(layers):
+            with pytest.raises((RuntimeError, ValueError)):
+                next(modules(x.shape[1], layers[fitting:]))(x)
+            assert f"Layer {fitting + 1} does not fit" in text(page)
+    assert [row[0] for row in rows[:fitting]] == wanted
+    if fitting == len(layers):
+        assert rows == expected(channels, size, layers)
+        found = re.search(r"layers: ([\d,]+) parameters, ([\d,]+) MACs", text(page)).groups()
+        sums = [sum(r[k] for r in measure(channels, size, layers)) for k in ("parameters", "macs")]
+        assert [int(n.replace(",", "")) for n in found] == sums
+    if not fitting:
+        return
+    chosen = min(at, fitting - 1)
+    lit = page.locator(".view svg path").first.get_attribute("d").split("z")[1:-1]
+    seen = torch.zeros(size, size, dtype=torch.bool)
+    for box in lit:
+        left, top, width, height = map(
+            int, re.fullmatch(r"M(\d+) (\d+)h(\d+)v(\d+)h-\d+", box).groups()
+        )
+        seen[top : top + height, left : left + width] = True
+    reach = []
+    for unit in state["unit"]:
+        line = torch.zeros(1, 1, size, dtype=torch.float64, requires_grad=True)
+        y = line
+        for kernel, stride, padding, _, dilation, *_ in layers[: chosen + 1]:
+            y = F.conv1d(y, y.new_ones(1, 1, kernel), None, stride, padding, dilation)
+        y[0, 0, unit].backward()
+        reach.append(line.grad[0, 0] != 0)
+    assert seen.equal(reach[0][:, None] & reach[1])
 
 
 @pytest.mark.parametrize("name", STACKS)

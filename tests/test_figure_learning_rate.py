@@ -1,5 +1,6 @@
 """The figure on the learning rate: its steps against torch.optim.SGD, and its controls."""
 
+import math
 import random
 import re
 
@@ -86,6 +87,41 @@ def loss_of(text):
     return float(re.search(r"loss (?:< )?([\d.]+) ", text)[1])
 
 
+def check_descent(page):
+    """Hold text and drawn curve against torch, for the state that the controls show."""
+    text = said(page)
+    numbers = {
+        name: float(page.get_by_role("slider", name=name).input_value())
+        for name in ("learning rate", "momentum", "step")
+    }
+    surface, schedule = (
+        page.get_by_role("combobox", name=name).input_value() for name in ("surface", "schedule")
+    )
+    label = page.get_by_role("application").get_attribute("aria-label").replace("−", "-")
+    start = [float(v) for v in re.search(r"x = (-?[\d.]+), y = (-?[\d.]+)", label).groups()]
+    # A figure may start beside the slider's grid, as 0.03 does.
+    rate = page.locator(".figure").evaluate("e => e.getRootNode().host.rate")
+    assert math.log10(rate) == pytest.approx(numbers["learning rate"], abs=0.01251)
+    step = int(numbers["step"])
+    way = descend(surface, start, rate, numbers["momentum"], schedule)
+    assert text.startswith(f"Step {step}: ")
+    assert float(re.search(r"first: ([\d.]+)", text)[1]) == pytest.approx(way[0], abs=6e-4)
+    told = re.search(r"loss (< |> )?([\d.]+)", text)
+    if told[1]:
+        assert way[step] < 1e-4 if told[1] == "< " else not way[step] <= 1e4
+    else:
+        assert float(told[2]) == pytest.approx(way[step], abs=6e-5, rel=1e-5)
+    curve = page.locator(".chart path").nth(1).get_attribute("d")
+    drawn = [tuple(map(float, p)) for p in re.findall(r"([\d.]+) ([\d.]+)", curve)]
+    left, right = 54, 312
+    for k, (x, y) in enumerate(drawn):
+        share = math.log(min(max(way[k], 1e-5), 100) / 1e-5) / math.log(1e7)
+        assert (x, y) == pytest.approx(
+            (left + (right - left) * k / 60, 196 - 188 * share), abs=0.11
+        )
+    assert len(drawn) == sum(not math.isnan(loss) for loss in way[: step + 1])
+
+
 def test_every_control_is_followed(show):
     page = show(LearningRate())
     state = {"rate": 0.03, "momentum": 0.0, "schedule": "constant"}
@@ -104,6 +140,12 @@ def test_every_control_is_followed(show):
     page.get_by_role("application").press("ArrowRight")
     way = descend("bowl", [-1.45, 1.0], rate, 0.02, "steps")
     assert loss_of(said(page)) == pytest.approx(way[60], abs=6e-5)
+
+
+def test_a_descent_that_overflows_is_drawn_too(show):
+    page = show(LearningRate("bend", rate=3.0))
+    check_descent(page)  # and errors on the page fail the test
+    assert "loss > 10000" in said(page)
 
 
 def test_the_start_is_dragged_and_the_descent_plays(show):

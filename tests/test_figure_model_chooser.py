@@ -152,6 +152,32 @@ def table(page):
     ]
 
 
+def check_choice(page):
+    """Hold text, points and table against plain Python, for the state that the controls show."""
+    check_best(page)
+    rows, cost = left(page), int(page.get_by_label("cost axis").input_value())
+    edge = [row[0] for row in pareto_front(rows, cost)]
+    if page.get_by_role("button", name="Table").get_attribute("aria-pressed") == "true":
+        heads = page.locator(".view th").evaluate_all("h => h.map(e => e.ariaSort)")
+        (column,) = (i for i, order in enumerate(heads) if order)
+        wanted = sorted(rows, key=lambda row: row[column], reverse=heads[column] == "descending")
+        cells = page.locator(".view tbody tr").evaluate_all(
+            "rows => rows.map(r => [...r.children].map(c => c.textContent))"
+        )
+        assert [
+            float(r[column]) if column > 1 else r[column].removesuffix(" ◆") for r in cells
+        ] == [round(row[column], 3) if column > 1 else row[column] for row in wanted]
+        assert sorted(r[0].removesuffix(" ◆") for r in cells if "◆" in r[0]) == sorted(edge)
+        names = sorted(r[0].removesuffix(" ◆") for r in cells)
+        assert names == sorted(row[0] for row in rows)
+        return
+    assert page.locator(".view svg > g[transform]:has(path)").count() == len(rows)
+    assert page.locator("g[opacity] > g").count() == len(ROWS) - len(rows)
+    d = page.locator(".view svg > path").get_attribute("d")
+    assert len(re.findall("[ML]", d)) == 2 * len(edge)
+    assert pointed(page) in rows
+
+
 def test_the_budget_follows_keys_and_mouse(show):
     page = show(ModelChooser())
     check_best(page)

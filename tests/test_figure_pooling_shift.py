@@ -119,6 +119,30 @@ def expected(name, times=1, down=0, right=0, against="exact"):
     return [torch_compare(x, m, times, down, right, against)[1] for m in METHODS]
 
 
+def check_shift(page):
+    """Hold changes and outputs against torch, for the state that the controls show."""
+    bars = shown(page)
+    right, down = (int(page.get_by_role("slider", name=n).input_value()) for n in ("right", "down"))
+    name, times, against = (
+        page.get_by_role("combobox", name=n).input_value()
+        for n in ("picture", "halvings", "against")
+    )
+    assert bars == pytest.approx(expected(name, int(times), down, right, against), abs=0.006)
+    check_outputs(page, name, int(times), down, right, against)
+
+
+def check_outputs(page, name, *state):
+    x = torch.tensor(default_pictures()[name], dtype=torch.float64)
+    drawn = page.locator(".card").evaluate_all(
+        """cards => cards.map(e => { const c = e.querySelector("canvas");
+            return [...c.getContext("2d").getImageData(0, 0, c.width, c.height).data]
+                .filter((_, i) => i % 4 === 0); })"""
+    )
+    for method, levels in zip(METHODS, drawn, strict=True):
+        y, _ = torch_compare(x, method, *state)
+        assert np.abs(np.array(levels) - y.flatten().numpy()).max() <= 0.5 + 1e-9
+
+
 @pytest.fixture
 def page(show):
     page = show(PoolingShift())
@@ -196,19 +220,7 @@ def test_the_canvases_show_the_outputs(page):
     page.locator(".pad").focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(60)
-    x = torch.tensor(default_pictures()["brick wall"], dtype=torch.float64)
-    for i, method in enumerate(METHODS):
-        y, _ = torch_compare(x, method, 1, 0, 1, "exact")
-        pixels = (
-            page.locator(".card")
-            .nth(i)
-            .locator("canvas")
-            .first.evaluate(
-                """c => [...c.getContext('2d').getImageData(0, 0, 24, 24).data]
-                    .filter((_, i) => i % 4 === 0)"""
-            )
-        )
-        assert np.abs(np.array(pixels) - y.flatten().numpy()).max() <= 0.5 + 1e-9
+    check_outputs(page, "brick wall", 1, 0, 1, "exact")
 
 
 @pytest.mark.parametrize("width", [360, 760])

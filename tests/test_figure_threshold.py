@@ -114,6 +114,24 @@ def check(page, **state):
     return values
 
 
+def check_threshold(page):
+    """Hold all numbers and both points against scikit-learn, for what the controls show."""
+    page.wait_for_timeout(60)
+    names = {"threshold": "threshold", "positives": "positives", "shift": "separation"}
+    state = {
+        key: int(page.get_by_role("slider", name=name).input_value()) for key, name in names.items()
+    }
+    precision, recall, specificity = check(page, **state)[:3]
+    assert dots(page)[1] == pytest.approx((1 - specificity, recall), abs=1e-9)
+    if "nothing" not in page.locator(".say").inner_text():
+        assert dots(page)[3] == pytest.approx((recall, precision), abs=1e-9)
+    if aim := page.get_by_label("set threshold").input_value():
+        state.pop("threshold")
+        scores = {t: expected(t, **state)[1][NAMES.index(aim)] for t in range(-55, 56)}
+        at = int(page.get_by_role("slider", name="threshold").input_value())
+        assert scores[at] == pytest.approx(max(scores.values()), abs=1e-12)
+
+
 def dots(page):
     """Return the points drawn in ROC and PR as (x, y) between 0 and 1; balanced classes' first."""
     moves = page.locator(".parts circle").evaluate_all(

@@ -142,13 +142,37 @@ def test_bad_parameters_give_one_clear_error(make, message):
 
 
 def cells(page, name):
-    rows = page.locator(f"[role=grid][aria-label={name}] [role=row]").all()
-    return [[t.replace("−", "-") for t in row.locator(".cell").all_inner_texts()] for row in rows]
+    return page.locator(f"[role=grid][aria-label={name}] [role=row]").evaluate_all(
+        "rows => rows.map(r => [...r.children].map(c => c.textContent.replace('−', '-')))"
+    )
 
 
 def expected_cells(x, w, **options):
     x, w = (torch.tensor(v, dtype=torch.float64)[None, None] for v in (x, w))
     return [[str(int(v)) for v in row] for row in F.conv2d(x, w, **options)[0, 0].tolist()]
+
+
+def check_explorer(page):
+    """Hold what is drawn against torch, for the state that the controls show."""
+    page.wait_for_timeout(60)
+    names = ("stride", "padding", "dilation")
+    options = {n: int(page.get_by_role("slider", name=n).input_value()) for n in names}
+    x, w = ([[int(v) for v in row] for row in cells(page, name)] for name in ("input", "kernel"))
+    if p := options["padding"]:
+        assert {v for row in (*x[:p], *x[-p:]) for v in row} == {0}
+        x = [row[p:-p] for row in x[p:-p]]
+    turned = page.get_by_label("order").input_value() == "1"
+    wanted = expected_cells(x, [row[::-1] for row in w[::-1]] if turned else w, **options)
+    assert cells(page, "output") == wanted
+    text = page.locator(".say").inner_text().replace("−", "-")
+    i, j = map(int, re.match(r"y\[(\d+), (\d+)\]", text).groups())
+    assert text.endswith(f"= {wanted[i][j]}")
+    terms = [(int(a), int(b)) for a, b in re.findall(r"(-?\d+)·\(?(-?\d+)\)?", text)]
+    assert sum(a * b for a, b in terms) == int(wanted[i][j])
+    assert sorted(b for _, b in terms) == sorted(v for row in w for v in row)
+    assert page.locator("[aria-label=output] .out").inner_text().replace("−", "-") == wanted[i][j]
+    shape = page.locator(".shape").first.inner_text()
+    assert [int(n) for n in re.findall(r"\+ 1 = (\d+)", shape)] == [len(wanted), len(wanted[0])]
 
 
 def test_the_explorer_follows_every_control(show):
@@ -217,6 +241,26 @@ def shown_softmax(page):
     return [
         float(t[4:].replace("−", "-")) for t in page.locator(".n").all_inner_texts() if t[0] == "p"
     ]
+
+
+def check_softmax(page):
+    """Hold what is drawn against torch, for the state that the controls show."""
+    page.wait_for_timeout(60)
+    bars = page.locator(".bar").evaluate_all("b => b.map(e => +e.getAttribute('aria-valuenow'))")
+    T = 10 ** float(page.get_by_role("slider", name="temperature").input_value())
+    target = int(page.get_by_label("true class").input_value())
+    logits = torch.tensor(bars, dtype=torch.float64, requires_grad=True)
+    loss = F.cross_entropy(logits[None] / T, torch.tensor([target]))
+    loss.backward()
+    p = (logits / T).softmax(0).tolist()
+    texts = [t.replace("−", "-") for t in page.locator(".n").all_inner_texts()]
+    for sign, wanted, digits in (("z", bars, 1), ("p", p, 3), ("∂", logits.grad.tolist(), 3)):
+        shown = [float(t[4:]) for t in texts if t[0] == sign]
+        assert shown == pytest.approx(wanted, abs=0.51 * 10**-digits)
+    heights = page.locator(".p i").evaluate_all("e => e.map(i => parseFloat(i.style.height))")
+    assert heights == pytest.approx([100 * v for v in p], abs=0.01)
+    said = re.search(r"= ([\d.]+) nats", page.locator(".say").inner_text())[1]
+    assert float(said) == pytest.approx(loss.item(), abs=6e-4)
 
 
 def test_the_softmax_figure_follows_keys_and_pointer(show):

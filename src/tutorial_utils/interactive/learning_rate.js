@@ -50,9 +50,9 @@ const W = 320, H = 240, sx = scale([-2, 2], [0, W]), sy = scale([1.5, -1.5], [0,
 const LOW = 1e-5, HIGH = 100, lx = scale([0, STEPS], [54, 312]), ly = scale([LOW, HIGH], [196, 8], true);
 
 export class Main extends Figure {
-  static css = `.plane{position:relative;width:${W}px;height:${H}px;max-width:100%;cursor:crosshair;
+  static css = `.plane{position:relative;width:${W}px;aspect-ratio:${W}/${H};max-width:100%;box-sizing:border-box;cursor:crosshair;
 overflow:hidden;border:1px solid var(--line);border-radius:4px}
-.plane canvas,.plane svg{position:absolute;inset:0;max-width:none;overflow:hidden}.chart{flex:1 1 300px;max-width:360px}`;
+.plane canvas,.plane svg{position:absolute;inset:0;width:100%;height:100%;overflow:hidden}.chart{flex:1 1 300px;max-width:360px}`;
 
   draw({ surface, rate, momentum, schedule }) {
     Object.assign(this, { surface, rate, momentum, schedule, start: [...SURFACES[surface][3]], now: STEPS });
@@ -68,7 +68,11 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
       this.start = [clamp(Math.round(x * 20) / 20, -2, 2), clamp(Math.round(y * 20) / 20, -1.5, 1.5)];
       this.go();
     };
-    drag(this.plane, (x, y) => { this.plane.focus(); move(sx.invert(x), sy.invert(y)); });
+    drag(this.plane, (x, y) => {
+      const k = W / this.plane.offsetWidth;
+      this.plane.focus();
+      move(sx.invert(k * x), sy.invert(k * y));
+    });
     this.plane.addEventListener("keydown", (event) => {
       const by = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
       if (!by) return;
@@ -80,7 +84,8 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
     this.mark = h("circle", { r: 5, fill: "var(--orange)", stroke: "var(--paper)" });
     const plot = chart("Loss at each step, and the learning rate's share of its peak", 320, 232,
       axes({ x: lx, y: ly, box: [54, 8, 312, 196], xticks: [0, 20, 40, 60], yticks: [1e-4, 0.01, 1, 100],
-        xlabel: "step", ylabel: "loss (log scale)", show: (t) => (t === 1e-4 ? "10⁻⁴" : fmt(t)) }),
+        xlabel: "step", ylabel: "", show: (t) => (t === 1e-4 ? "10⁻⁴" : fmt(t)) }),
+      h("text", { "text-anchor": "middle", transform: "translate(12 102)rotate(-90)" }, "loss (log scale)"),
       h("text", { x: 308, y: 22, "text-anchor": "end" }, "dashed: the schedule"),
       this.rates, this.curve, this.mark);
     const set = (name) => (value) => { this[name] = value; this.go(); };
@@ -151,12 +156,13 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
     const way = descend(this.surface, this.start, this.rate, this.momentum, this.schedule);
     const seen = way.slice(0, this.now + 1), at = seen.at(-1), losses = way.map((p) => p[2]);
     // Far outside the picture SVG coordinates grow without bound: stop them there.
-    const points = seen.map(([x, y]) => [clamp(sx(x), -999, 999), clamp(sy(y), -999, 999)]);
+    const stop = (v) => (Number.isFinite(v) ? clamp(v, -999, 999) : -999);
+    const points = seen.map(([x, y]) => [stop(sx(x)), stop(sy(y))]);
     this.line.setAttribute("d", path(points));
     this.dots.replaceChildren(...points.map(([cx, cy]) => h("circle", { cx, cy, r: 2.5 })));
     this.flag.setAttribute("transform", `translate(${sx(this.start[0]) - 5} ${sy(this.start[1]) - 5})`);
     const put = (e, x, y) => { e.setAttribute("cx", x); e.setAttribute("cy", y); };
-    put(this.ball, ...points.at(-1).map((v) => Number.isFinite(v) ? v : -99));
+    put(this.ball, ...points.at(-1));
     const height = (l) => ly(clamp(l, LOW, HIGH));
     this.curve.setAttribute("d", path(losses.slice(0, this.now + 1).map((l, k) => [lx(k), height(l)])));
     put(this.mark, lx(this.now), Number.isFinite(at[2]) ? height(at[2]) : 8);
@@ -165,7 +171,7 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
     this.plane.setAttribute("aria-label", `${SURFACES[this.surface][0]}, start at x = ${fmt(this.start[0])}, ` +
       `y = ${fmt(this.start[1])}; arrow keys move it`);
     const [word, more] = verdict(losses);
-    const text = `Step ${this.now}: loss ${at[2] < 1e-4 ? "< 0.0001" : at[2] > 1e4 ? "> 10000" : fmt(at[2], 4)} ` +
+    const text = `Step ${this.now}: loss ${at[2] < 1e-4 ? "< 0.0001" : at[2] <= 1e4 ? fmt(at[2], 4) : "> 10000"} ` +
       `(first: ${fmt(losses[0], 3)}). ${word} with a learning rate of ${fmt(this.rate, 3)}${more}.`;
     this.text.textContent = text;
     this.say(text);

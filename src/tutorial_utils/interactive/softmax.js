@@ -12,7 +12,7 @@ export function softmax(logits, target, T = 1) {
 const LOW = -5, HIGH = 5, TALL = 150;
 
 export class Main extends Figure {
-  static css = `.bars{display:grid;gap:8px;grid-template-columns:repeat(var(--n),minmax(56px,1fr));
+  static css = `.bars{display:grid;gap:8px;grid-template-columns:repeat(var(--n),minmax(0,1fr));
 flex:1 1 300px}.bar{position:relative;height:${TALL}px;background:var(--panel);
 border:1px solid var(--line);border-radius:4px;cursor:ns-resize}
 .bar i{position:absolute;left:18%;right:18%;background:var(--blue);border-radius:2px}
@@ -20,7 +20,8 @@ border:1px solid var(--line);border-radius:4px;cursor:ns-resize}
 .name{text-align:center;font-size:13px}.name.target{font-weight:700;text-decoration:underline}
 .p{height:90px;position:relative;border-bottom:1px solid var(--soft)}
 .p i{position:absolute;left:18%;right:18%;bottom:0;background:var(--orange)}
-.n{text-align:center;font-size:13px;font-variant-numeric:tabular-nums}.g{color:var(--soft)}`;
+.n{text-align:center;font-size:13px;font-variant-numeric:tabular-nums;white-space:nowrap}
+.g{color:var(--soft)}@container(width<420px){.bars{gap:4px}.n{font-size:11px}}`;
 
   draw({ names, logits, target, temperature }) {
     Object.assign(this, { names, logits: [...logits], target, T: temperature });

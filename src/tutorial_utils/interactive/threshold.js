@@ -54,18 +54,17 @@ export function sample(half, shift, positives) {
   return [scores, labels, weights];
 }
 
-const FAR = 55, STEP = 0.1, W = 700, MIDDLE = 88, TALL = 66, SIDE = 206, BOX = [46, 8, 198, 168];
+const FAR = 55, STEP = 0.1, MIDDLE = 88, TALL = 66, SIDE = 206, BOX = [46, 8, 198, 168];
 const ROWS = { precision: "TP / (TP + FP)", recall: "TP / (TP + FN)", specificity: "TN / (TN + FP)",
   F1: "2 TP / (2 TP + FP + FN)", accuracy: "(TP + TN) / all", "balanced accuracy": "mean recall" };
 const three = (x) => x.toFixed(3), count = (n) => n.toLocaleString("en");
 
 export class Main extends Figure {
-  static css = `.plot{position:relative;cursor:ew-resize}.plot svg{width:100%}.line{position:absolute;top:0;bottom:10%;
+  static css = `.plot{position:relative;margin-bottom:6px;cursor:ew-resize}.plot svg{width:100%}.line{position:absolute;top:0;bottom:10%;
 border-left:3px solid;margin-left:-2px}.pos{fill:var(--orange)}.neg{fill:var(--blue)}.off{fill-opacity:.35}
 .curve,.thin{fill:none;stroke:var(--blue);stroke-width:2}.thin{stroke:var(--soft);stroke-width:1}
 .dash{stroke-dasharray:4 4}.tables{flex:1 1 262px;min-width:0}table{width:100%;margin-bottom:8px;white-space:nowrap}td,th{padding:3px 4px}
-caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:0 0 6px}.say{min-height:4.5em}
-@container (width<560px){.plot text{font-size:24px}}`;
+caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:0 0 6px}.say{min-height:4.5em}`;
 
   draw({ shift, positives, threshold, counts }) {
     Object.assign(this, { shift, positives, counts, t: threshold, aim: "" });
@@ -83,6 +82,7 @@ caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:
       slider("positives", { min: 1, max: 99, value: positives, show: (v) => v + " %", oninput: set("positives") }),
       slider("separation", { min: 0, max: 20, value: shift, show: (v) => (v * 2 * STEP).toFixed(1),
         oninput: set("shift") }), this.aims);
+    const W = (this.W = this.clientWidth < 560 ? 330 : 700);
     this.x = scale([-5.6, 5.6], [0, W]);
     const text = (x, y, anchor, s) => h("text", { x, y, "text-anchor": anchor }, s);
     this.areas = ["pos", "pos off", "neg", "neg off"].map((c) => h("path", { class: c }));
@@ -139,7 +139,7 @@ caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:
   }
 
   update() {
-    const { counts, shift, positives: p, x } = this, data = sample(counts, shift, p);
+    const { counts, shift, positives: p, x, W } = this, data = sample(counts, shift, p);
     if (this.aim) this.t = this.best(data);
     this.level.set(this.t);
     const { t } = this, m = confusion(t, ...data), v = metrics(m), { all, auc, ap } = curves(...data);

@@ -1,0 +1,44 @@
+"""The pages of the built book, and an open page with all that goes wrong on it."""
+
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+
+
+class Visit:
+    """An open page, and all that went wrong with it."""
+
+    def __init__(self, browser, url: str, **options):
+        self.faults = []
+        self.page = browser.new_context(**options).new_page()
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("console", self.note_message)
+        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.page.on("response", self.note_response)
+        self.page.route("**/*", self.stay_inside)
+        self.page.goto(url)
+        self.page.wait_for_load_state("networkidle")
+        self.page.evaluate("window.MathJax?.startup?.promise.then(() => null)")
+
+    def note_message(self, message):
+        """Note errors and warnings on the console."""
+        if message.type in ("error", "warning"):
+            self.faults.append(f"{message.type}: {message.text}")
+
+    def note_response(self, response):
+        """Note pages, pictures and scripts that are not there."""
+        if response.status >= 400:
+            self.faults.append(f"{response.status}: {response.url}")
+
+    def stay_inside(self, route):
+        """Stop and note every request that leaves the book."""
+        if route.request.url.startswith(("http://127.0.0.1:", "file:", "data:", "blob:")):
+            route.continue_()
+        else:
+            self.faults.append(f"outside: {route.request.url}")
+            route.abort()
