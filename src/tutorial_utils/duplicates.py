@@ -58,7 +58,8 @@ def near_groups(
     look alike.
 
     The 64 bits are cut into ``distance + 1`` bands. Of two hashes that differ in at most
-    ``distance`` bits at least one band is equal, so only hashes that share a band are compared.
+    ``distance`` bits at least one band is equal, so only hashes that share a band are compared;
+    where more than ``BLOCK`` share one, only those that share a band of the details too.
 
     Args:
         hashes: (N,) 64-bit difference hashes.
@@ -93,15 +94,25 @@ def near_groups(
 
 def _close_pairs(values: np.ndarray, distance: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield index pairs of different hashes that are close; some come more than once."""
-    edges = np.linspace(0, BITS, distance + 2).round().astype(int)
+    hashes, details = values.T
+    for bucket in _buckets(hashes, BITS, distance + 1):
+        if len(bucket) <= BLOCK or not details.any():
+            yield from _compare(values, bucket, distance)
+            continue
+        # Photos on white share bands by the thousand: here the details say what to compare.
+        for part in _buckets(details[bucket], BITS - 1, DETAIL_DISTANCE + 1):
+            yield from _compare(values, bucket[part], distance)
+
+
+def _buckets(values: np.ndarray, bits: int, bands: int) -> Iterator[np.ndarray]:
+    """Cut the bits into bands; yield the indices of the values that share a band."""
+    edges = np.linspace(0, bits, bands + 1).round().astype(int)
     for low, high in pairwise(edges):
         mask = np.uint64((1 << int(high - low)) - 1)
-        bands = (values[:, 0] >> np.uint64(low)) & mask
-        order = np.argsort(bands, kind="stable")
-        starts = np.flatnonzero(np.diff(bands[order])) + 1
-        for bucket in np.split(order, starts):
-            if len(bucket) > 1:
-                yield from _compare(values, bucket, distance)
+        found = (values >> np.uint64(low)) & mask
+        order = np.argsort(found, kind="stable")
+        starts = np.flatnonzero(np.diff(found[order])) + 1
+        yield from (bucket for bucket in np.split(order, starts) if len(bucket) > 1)
 
 
 def _compare(values: np.ndarray, bucket: np.ndarray, distance: int) -> Iterator[tuple]:

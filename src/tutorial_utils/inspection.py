@@ -6,6 +6,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -91,7 +92,8 @@ class Inspection:
 
     def summary(self) -> str:
         """Return some lines of text: counts, sizes, and whatever deserves a look."""
-        return "\n".join(_summary_lines(self))
+        text = "\n".join(_summary_lines(self))
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # can be printed
 
 
 def inspect_photos(
@@ -194,11 +196,14 @@ def _contents(
             if isinstance(task, Content):
                 return file, task
             content = task.result()
-            writer.add(file, content)
+            if not content.reason:  # it may be mended, or the limit be changed
+                writer.add(file, content)
             return file, content
 
         for file in files:
             content = known.pop((file.path, file.size, file.mtime), None)
+            if content and max_pixels and content.width * content.height > max_pixels:
+                content = None  # refused when it is read
             task = content or pool.submit(read_content, root, file.path, max_pixels)
             waiting.append((file, task))
             if len(waiting) > 8 * workers:  # so few are held at a time, however many there are
@@ -248,10 +253,8 @@ class _CacheWriter:
             try:
                 path = Path(self.path)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                cut = path.is_file() and path.stat().st_size and path.read_bytes()[-1:] != b"\n"
                 self.file = path.open("a", encoding="utf-8")
-                if cut:
-                    self.file.write("\n")
+                self.file.write("\n")  # after a line that was cut off
             except OSError as error:
                 self._give_up(error)
         return self
@@ -265,6 +268,9 @@ class _CacheWriter:
                 self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
+        if self.file is not None:
+            with suppress(OSError):
+                self.file.close()
         self.file = None
         self.result.notes.append(
             f"what was read could not be remembered in {self.path} ({error.strerror}); "

@@ -1,6 +1,7 @@
 """The files of a folder of photos: which are photos, of which class and split; what is left out."""
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,8 @@ from tutorial_utils.errors import PhotosError
 
 SPLITS = ("train", "validation", "test")
 SPLIT_FOLDERS = {
-    "train": "train", "validation": "validation", "val": "validation", "valid": "validation",
-    "test": "test",
+    "train": "train", "training": "train", "validation": "validation", "val": "validation",
+    "valid": "validation", "test": "test", "testing": "test",
 }  # fmt: skip
 HOW = (
     "Put the photos of each class into a folder with the class's name: PHOTOS/cat/1.jpg, "
@@ -43,13 +44,14 @@ class Listing:
 def list_photos(root: str | Path) -> Listing:
     """List a folder of class folders, or of train / validation (val, valid) / test with those.
 
-    It is a folder of splits if ``train`` has folders in it. Folders inside a class folder belong to
-    the class. Links are followed, but no folder is entered twice, so that loops end. Hidden files,
-    and files whose names do not end like an image's, are skipped and said.
+    It is a folder of splits if ``train`` (or ``Train``, ``training``) has folders in it. Folders
+    inside a class folder belong to the class. Links are followed, but no folder is entered twice,
+    so that loops end. Hidden files, and files whose names do not end like an image's, are skipped
+    and said.
 
     Raises:
-        PhotosError: the folder is missing or has no class folders, there is one class only, or the
-            splits have different classes.
+        PhotosError: the folder is missing or has no class folders, there is one class only, the
+            splits have different classes, or there are splits without train.
     """
     root = Path(root)
     if not root.exists():
@@ -58,25 +60,34 @@ def list_photos(root: str | Path) -> Listing:
         raise PhotosError(f"{root} is a file, not a folder of photos. {HOW}")
     listing = Listing(classes=[])
     seen = {_identity(root)}
-    splits = {}
-    if _has_folders(root / "train"):
-        for name in _folders(root, "", listing, seen):
-            split = SPLIT_FOLDERS.get(name)
-            if split is None:
-                listing.skipped.append((name, "a folder beside train that is no split"))
-            elif split in splits:
-                raise PhotosError(f"{root} has both {splits[split]} and {name}; keep one of them.")
-            else:
-                splits[split] = name
+    names = _folders(root, "", listing, seen)
+    splits = _splits(root, names, listing)
     listing.splits = tuple(split for split in SPLITS if split in splits)
     tops = [(split, splits[split]) for split in listing.splits] or [(None, "")]
-    folders = {top: _folders(root, top, listing, seen) for _, top in tops}
+    folders = {top: _folders(root, top, listing, seen) if top else names for _, top in tops}
     listing.classes = _check_classes(root, folders)
     for split, top in tops:
         for label, name in enumerate(listing.classes):
             folder = f"{top}/{name}" if top else name
             listing.files.extend(_files(root, folder, label, split, listing, seen))
     return listing
+
+
+def _splits(root: Path, names: list[str], listing: Listing) -> dict[str, str]:
+    """Return the folder of each split; none if these are the folders of classes."""
+    found = {}
+    for name in names:
+        if (split := SPLIT_FOLDERS.get(name.lower())) and _has_folders(root / name):
+            if split in found:
+                raise PhotosError(f"{root} has both {found[split]} and {name}; keep one of them.")
+            found[split] = name
+    if len(found) > 1 and "train" not in found:
+        raise PhotosError(f"{root} has {' and '.join(found.values())}, but no folder train. {HOW}")
+    if "train" not in found:
+        return {}
+    others = [name for name in names if name not in found.values()]
+    listing.skipped.extend((name, f"beside {found['train']}, but no split") for name in others)
+    return found
 
 
 def _check_classes(root: Path, folders: dict[str, list[str]]) -> list[str]:
@@ -104,7 +115,7 @@ def _identity(path: str | Path) -> tuple[int, int]:
 
 def _has_folders(folder: Path) -> bool:
     try:
-        return any(entry.is_dir() for entry in folder.iterdir() if entry.name[0] != ".")
+        return any(entry.is_dir() for entry in folder.iterdir() if not _is_hidden(entry.name))
     except OSError:
         return False
 
@@ -117,9 +128,13 @@ def _scan(root: Path, folder: str, listing: Listing) -> list[os.DirEntry]:
     except OSError as error:
         listing.skipped.append((folder or ".", f"cannot be listed: {error.strerror}"))
         return []
-    hidden = [entry for entry in found if entry.name.startswith(".")]
+    hidden = [entry for entry in found if _is_hidden(entry.name)]
     listing.skipped.extend((_join(folder, entry.name), "hidden") for entry in hidden)
-    return [entry for entry in found if not entry.name.startswith(".")]
+    return [entry for entry in found if not _is_hidden(entry.name)]
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"  # what macOS adds to zip archives
 
 
 def _join(folder: str, name: str) -> str:
@@ -177,5 +192,8 @@ def _files(
             status = entry.stat()
         except OSError as error:
             listing.skipped.append((path, f"a broken link or unreadable: {error.strerror}"))
+            continue
+        if not stat.S_ISREG(status.st_mode):  # to open a pipe would wait for ever
+            listing.skipped.append((path, "no plain file"))
             continue
         yield PhotoFile(path, label, split, status.st_size, status.st_mtime_ns)

@@ -221,8 +221,10 @@ def cache_features(
 
     Raises:
         PhotosError: a photo cannot be read, the disk is full or read-only, a feature is not finite
-            (or too large for float16), or the file is of other photos.
+            (or too large for float16), the file is damaged or of other photos, or there are none.
     """
+    if not len(dataset):
+        raise PhotosError("there are no photos to compute features of.")
     path = Path(path)
     partial = path.with_name(path.name + ".partial")
     try:
@@ -239,7 +241,7 @@ def cache_features(
                 progress,
             )
             partial.replace(path)
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.lib.format.open_memmap(path, mode="r")  # refuses Python objects
     except OSError as error:
         need = "Free some space" if error.errno == errno.ENOSPC else "Choose another folder"
         raise PhotosError(f"cannot keep features in {path}: {error.strerror}. {need}.") from None
@@ -256,7 +258,13 @@ def _write_features(features, dataset, partial, device, batch_size, workers, dty
     """Append the rows that the partial file does not have yet."""
     done, row = _rows_done(partial, len(dataset), dtype)
     rest = torch.utils.data.Subset(dataset, range(done, len(dataset)))
-    loader = DataLoader(rest, batch_size, num_workers=workers, pin_memory=device.type == "cuda")
+    loader = DataLoader(
+        rest,
+        batch_size,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        generator=torch.Generator().manual_seed(0),  # leave the global one alone
+    )
     bar = tqdm(
         total=len(dataset), initial=done, desc="features", unit="photo",
         disable=None if progress else True,
@@ -264,7 +272,8 @@ def _write_features(features, dataset, partial, device, batch_size, workers, dty
     with partial.open("ab") as file, bar:
         for images, _ in batches(loader):
             block = features(images.to(device, non_blocking=True)).float().cpu().numpy()
-            kept = block.astype(dtype)
+            with np.errstate(over="ignore"):  # checked below
+                kept = block.astype(dtype)
             if not np.isfinite(kept).all():
                 raise PhotosError(
                     f"features of the photos {done} to {done + len(block) - 1} are not finite in "
@@ -296,6 +305,6 @@ def _rows_done(partial: Path, rows: int, dtype: str) -> tuple[int, tuple[int, ..
             file.truncate(0)
             return 0, None
         width = shape[1] * found.itemsize
-        done = (partial.stat().st_size - start) // width
+        done = min(rows, (partial.stat().st_size - start) // width)
         file.truncate(start + done * width)
     return done, shape[1:]

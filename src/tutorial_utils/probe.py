@@ -1,8 +1,10 @@
 """The linear probe: a logistic regression on cached features, whose weights become the head.
 
 The probe minimises the mean cross-entropy plus ``strength / 2`` times the squared weights (not the
-biases). Features are standardised on the way in and the standardisation is folded into the weights
-on the way out, so the network with this head gives the probe's logits.
+biases). Features are centred and divided by one number on the way in, which is folded into the
+weights on the way out, so the network with this head gives the probe's logits. One number, not one
+a feature: dividing by its own deviation would blow up what hardly ever changes, which scored worse
+on photos of clothes and made a head that augmented photos throw off.
 """
 
 from collections.abc import Sequence
@@ -14,8 +16,9 @@ from torch import nn
 
 from tutorial_utils.models import head, replace_head
 
-STRENGTHS = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
+STRENGTHS = tuple(10.0**k for k in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 CHUNK = 8192  # rows in a piece: what is held in memory at once
+SMALL = 20_000_000  # up to so many numbers all features are held in memory, in float64
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Probe:
 
 
 def moments(features) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the mean and the standard deviation of each column, in float64, piece by piece."""
+    """Return each column's mean and variance, in float64, piece by piece."""
     count, mean, squares = 0, 0.0, 0.0
     for piece in pieces(features):
         piece = piece.double()
@@ -37,7 +40,7 @@ def moments(features) -> tuple[torch.Tensor, torch.Tensor]:
         step = m - mean
         squares = squares + ((piece - m) ** 2).sum(dim=0) + step**2 * (count * n / (count + n))
         count, mean = count + n, mean + step * (n / (count + n))
-    return mean, (squares / count).sqrt()
+    return mean, squares / count
 
 
 def pieces(features, start: int = 0):
@@ -57,7 +60,7 @@ def fit_logistic(
     sample_weights: torch.Tensor | None = None,
     with_bias: bool = True,
     dtype: torch.dtype = torch.float64,
-    max_steps: int = 300,
+    tolerance: float = 1e-5,
 ) -> torch.Tensor:
     """Fit a multinomial logistic regression with L-BFGS.
 
@@ -70,7 +73,7 @@ def fit_logistic(
         sample_weights: (N,), how much each row counts, mean 1; all alike if not given.
         with_bias: fit a constant for each class, which is not penalised.
         dtype: of the sums over the rows.
-        max_steps: of L-BFGS.
+        tolerance: of the gradient's largest value.
 
     Returns:
         (num_classes, in_features + 1), the biases in the last column.
@@ -80,7 +83,7 @@ def fit_logistic(
     w = torch.zeros(shape, dtype=torch.float64) if start is None else start.clone().double()
     w.requires_grad_(True)
     optimizer = torch.optim.LBFGS(
-        [w], max_iter=max_steps, tolerance_grad=1e-7, tolerance_change=1e-13, history_size=20,
+        [w], max_iter=500, tolerance_grad=tolerance, tolerance_change=1e-13, history_size=20,
         line_search_fn="strong_wolfe",
     )  # fmt: skip
 
@@ -113,19 +116,19 @@ def fit_logistic(
     return w.detach()
 
 
-class Standardised:
-    """Features that are standardised when they are read, a piece at a time."""
+class Scaled:
+    """Features that are centred and divided when they are read, a piece at a time."""
 
-    def __init__(self, features, mean: torch.Tensor, deviation: torch.Tensor, dtype: torch.dtype):
+    def __init__(self, features, mean: torch.Tensor, scale: float, dtype: torch.dtype):
         self.features, self.shape, self.dtype = features, features.shape, dtype
-        self.mean, self.deviation = mean.to(dtype), deviation.to(dtype)
+        self.mean, self.scale = mean.to(dtype), scale
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitem__(self, rows: slice) -> torch.Tensor:
         piece = next(pieces(self.features[rows]))
-        return (piece.to(self.dtype) - self.mean) / self.deviation
+        return (piece.to(self.dtype) - self.mean) / self.scale
 
 
 def fit_probe(
@@ -152,13 +155,13 @@ def fit_probe(
         class_weights: (num_classes,), how much a photo of each class counts.
         with_bias: whether the model's head has biases.
     """
-    small = len(labels) * features.shape[1] < 20_000_000
+    small = len(labels) * features.shape[1] < SMALL
     dtype = torch.float64 if small else torch.float32
-    mean, deviation = moments(features)
+    mean, variance = moments(features)
     if not with_bias:
         mean = torch.zeros_like(mean)
-    deviation = deviation.clamp_min(1e-6 * deviation.max().item() + 1e-12)
-    inputs = Standardised(features, mean, deviation, dtype)
+    scale = variance.mean().sqrt().item() or 1.0
+    inputs = Scaled(features, mean, scale, dtype)
     if small:
         inputs = torch.cat([inputs[i : i + CHUNK] for i in range(0, len(labels), CHUNK)])
     weights = None
@@ -168,7 +171,7 @@ def fit_probe(
     best, w, path, worse = None, None, [], 0
     for strength in sorted(strengths, reverse=True):
         w = fit_logistic(inputs, labels, num_classes, strength, w, weights, with_bias, dtype)
-        weight = w[:, :-1] / deviation
+        weight = w[:, :-1] / scale
         bias = w[:, -1] - weight @ mean
         probe = Probe(weight.float(), bias.float(), strength, path)
         logits = probe_logits(probe, validation_features)

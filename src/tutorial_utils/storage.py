@@ -66,8 +66,11 @@ def _sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, values: object) -> None:
     """Write JSON, whole or not at all."""
-    text = json.dumps(values, indent=1, ensure_ascii=False) + "\n"
-    write_bytes(path, text.encode("utf-8", "surrogateescape"))
+    try:
+        text = json.dumps(values, indent=1, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError:  # a file name that is no text
+        text = json.dumps(values, indent=1).encode("ascii")
+    write_bytes(path, text + b"\n")
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
@@ -106,6 +109,9 @@ def read_state(path: Path) -> object:
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}.")
     try:
+        with path.open("rb") as file:  # torch.load goes by these, and reads all else as a pickle
+            if file.read(4) != b"PK\3\4":
+                raise CheckpointError(f"{path} is damaged or no checkpoint; it was not loaded.")
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch.load does not check the tensors' checksums
         if damaged is not None:
