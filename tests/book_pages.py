@@ -7,7 +7,17 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+# Two frames after all photos are there, a figure shows what was asked of it.
+FRAMES = """async () => {
+    await Promise.all([...document.querySelectorAll(".book-figure img")].map((i) => i.decode()));
+    for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame);
+}"""
 CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapters"]]
+
+
+def settle(page) -> None:
+    """Wait until the figures on a page are drawn; a figure in the book knows by itself."""
+    page.settle() if hasattr(page, "settle") else page.evaluate(FRAMES)
 
 
 class Visit:

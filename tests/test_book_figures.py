@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from book_pages import CHAPTERS, HTML, Visit
+from book_pages import CHAPTERS, FRAMES, HTML, Visit
 from test_figure_inside_network import check_unit
 from test_figure_kernel_photo import check_photo
 from test_figure_layer_stack import check_stack
@@ -53,7 +53,6 @@ STATE = """e => [...e.shadowRoot.querySelectorAll("*")].map(x => x.matches("inpu
     ? x.value : x.matches("canvas") ? [...x.getContext("2d").getImageData(0, 0, x.width, x.height)
     .data].reduce((s, v, i) => (s * 31 + v * (i % 97)) % 1e9, 0) : x.matches("style, .hidden") ? ""
     : x.children.length ? x.getAttribute("style") : x.outerHTML).join()"""
-FRAMES = "() => new Promise(f => requestAnimationFrame(() => requestAnimationFrame(f)))"
 FOCUSED = "(e, s) => [...e.shadowRoot.querySelectorAll(s)].indexOf(e.shadowRoot.activeElement)"
 READY = """tag => customElements.get(tag) && [...document.querySelectorAll(tag)].every(e =>
     e.shadowRoot && [...e.querySelectorAll("img")].every(i => i.complete))"""
@@ -71,7 +70,7 @@ class Shown:
     def __getattr__(self, name):
         return getattr(self.root if hasattr(self.root, name) else self.page, name)
 
-    def wait_for_timeout(self, _=0):
+    def settle(self):
         """Wait until what was asked for is drawn; the checks ask for it more often than needed."""
         if not self.drawn:
             self.page.evaluate(FRAMES)
@@ -80,7 +79,7 @@ class Shown:
     def state(self) -> str:
         """Return what the figure shows once it has drawn."""
         self.drawn = False
-        self.wait_for_timeout()
+        self.settle()
         return self.root.evaluate(STATE)
 
 

@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
+from book_pages import settle
 from PIL import Image
 from torch import nn
 from torchvision.models import mobilenet_v2
@@ -135,7 +136,7 @@ def test_fields_of_random_stacks_are_where_the_gradient_is(load_module):
 
 
 def said(page):
-    page.wait_for_timeout(60)
+    settle(page)
     text = page.locator(".say").inner_text().replace("−", "-")
     unit = re.search(r"Unit \((\d+), (\d+)\) of channel (\d+) has the value (-?[\d.]+)\.", text)
     seen = re.search(r"rows (\d+) to (\d+) and columns (\d+) to (\d+)", text)

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from book_pages import settle
 from PIL import Image
 from torch.nn import functional as F
 
@@ -95,7 +96,7 @@ def test_bad_parameters_give_one_clear_error(make, message):
 
 
 def cells(page, name):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(f"[role=grid][aria-label={name}] [role=row]").evaluate_all(
         "rows => rows.map(r => [...r.children].map(c => c.textContent.replace('−', '-')))"
     )
@@ -107,7 +108,7 @@ def numbers(page, name):
 
 def drawn(page):
     """Read the filtered photo from its canvas."""
-    page.wait_for_timeout(60)
+    settle(page)
     url = page.locator("[aria-label='filtered photo']").evaluate("c => c.toDataURL()")
     rgba = np.array(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1]))).convert("RGBA"))
     assert (rgba[..., 3] == 255).all()
@@ -120,7 +121,7 @@ def photo(figure, name="cat"):
 
 
 def text(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".say").inner_text().replace("−", "-")
 
 

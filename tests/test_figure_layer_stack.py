@@ -5,6 +5,7 @@ import re
 
 import pytest
 import torch
+from book_pages import settle
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -150,14 +151,14 @@ def test_bad_parameters_give_one_clear_error(make, message):
 
 
 def table(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".table tbody tr").evaluate_all(
         "rows => rows.map(r => [...r.children].map(c => c.textContent))"
     )
 
 
 def text(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".say").inner_text().replace("−", "-")
 
 
@@ -266,20 +267,20 @@ def test_layers_are_added_removed_and_turned_into_pools(show):
     page.get_by_role("combobox", name="kind").select_option("conv")
     assert columns(page) == expected(3, 32, [conv(8, 3), pool(2, 2), conv(8, 2, 2)])
     page.locator(".table tbody tr").first.click()
-    page.wait_for_timeout(60)
+    settle(page)
     assert page.get_by_role("spinbutton", name="layer").input_value() == "1"
     page.get_by_role("button", name="Remove").click()
     assert columns(page) == expected(3, 32, [pool(2, 2), conv(8, 2, 2)])
     for _ in range(3):
         page.get_by_role("button", name="Remove").click()
-        page.wait_for_timeout(60)
+        settle(page)
     assert len(table(page)) == 1
 
 
 def test_what_does_not_fit_is_said_and_the_rest_goes_on(show):
     page = show(LayerStack())
     page.get_by_role("spinbutton", name="input size").fill("20")
-    page.wait_for_timeout(60)
+    settle(page)
     assert [row[1] for row in table(page)] == ["6×16×16", "6×8×8", "16×4×4", "16×2×2", "✕"]
     assert "Layer 5 does not fit: its window spans 5 pixels, its padded input only 2." in text(page)
     page.get_by_role("spinbutton", name="padding").fill("3")
@@ -288,7 +289,7 @@ def test_what_does_not_fit_is_said_and_the_rest_goes_on(show):
     assert "Layer 3 does not fit: 5 groups do not divide both 6 input and 16 output" in text(page)
     page.get_by_role("spinbutton", name="layer").fill("1")
     page.get_by_role("spinbutton", name="kernel").fill("25")
-    page.wait_for_timeout(60)
+    settle(page)
     assert text(page).startswith("Layer 1 does not fit")
     assert not page.locator("svg").is_visible()
     page.get_by_role("combobox", name="layers").select_option("VGG-16")
@@ -297,7 +298,7 @@ def test_what_does_not_fit_is_said_and_the_rest_goes_on(show):
 
 
 def told(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".photo p").inner_text()
 
 

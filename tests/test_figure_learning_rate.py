@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from book_pages import settle
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LinearLR, SequentialLR, StepLR
 
 from tutorial_utils.interactive.learning_rate import SCHEDULES, SURFACES, LearningRate
@@ -79,7 +80,7 @@ def test_the_verdict_tells_the_three_fates(load_module):
 
 
 def said(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".say").inner_text()
 
 

@@ -4,6 +4,7 @@ import random
 import re
 
 import pytest
+from book_pages import settle
 from torchvision.models import get_model_weights
 
 from tutorial_utils.interactive import ModelChooser
@@ -107,13 +108,13 @@ def test_budget_front_and_sorting_agree_with_plain_python(load_module):
 
 
 def told(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return page.locator(".say").inner_text()
 
 
 def limits(page):
     """Return {column: limit} as the sliders' texts say."""
-    page.wait_for_timeout(60)
+    settle(page)
     found = {}
     for column, name in COSTS.items():
         text = page.get_by_role("slider", name=name).get_attribute("aria-valuetext")
@@ -228,7 +229,7 @@ def test_points_answer_to_the_pointer_and_lie_in_order(show):
     for number in range(0, len(ROWS), 8):
         box = marks.nth(number).bounding_box()
         page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-        page.wait_for_timeout(40)
+        settle(page)
         ring = page.locator(".view circle[r='9']").bounding_box()
         assert pointed(page) in ROWS
         for key, size in (("x", "width"), ("y", "height")):
@@ -248,7 +249,7 @@ def test_the_front_is_drawn(show):
     page = show(ModelChooser())
     for column in COSTS:
         page.get_by_label("cost axis").select_option(str(column))
-        page.wait_for_timeout(60)
+        settle(page)
         d = page.locator(".view svg > path").get_attribute("d")
         assert len(re.findall("[ML]", d)) == 2 * len(pareto_front(ROWS, column))
 
@@ -268,7 +269,7 @@ def test_the_table_sorts_by_every_column_with_keys_and_mouse(show):
         button = heads.nth(column).locator("button")
         for press in (lambda b=button: b.press("Enter"), button.click):
             press()
-            page.wait_for_timeout(40)
+            settle(page)
             direction = heads.nth(column).get_attribute("aria-sort")
             assert page.locator("[aria-sort]").count() == 1
             assert button.evaluate("b => b.getRootNode().activeElement === b")
@@ -277,7 +278,7 @@ def test_the_table_sorts_by_every_column_with_keys_and_mouse(show):
             down = direction == "descending"
             assert shown == sorted((row[column] for row in rows), reverse=down)
     page.get_by_role("button", name="Table").click()
-    page.wait_for_timeout(60)
+    settle(page)
     assert page.locator(".view table").count() == 0
     assert page.get_by_role("application").is_visible()
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from book_pages import settle
 from torch.nn import functional as F
 
 from tutorial_utils.interactive.pooling_shift import METHODS, PoolingShift, default_pictures
@@ -110,7 +111,7 @@ def test_a_shift_by_the_stride_changes_nothing(load_module):
 
 
 def shown(page):
-    page.wait_for_timeout(60)
+    settle(page)
     return [float(text) for text in page.locator(".bars b").all_inner_texts()]
 
 
@@ -219,7 +220,7 @@ def test_every_control_is_followed(page):
 def test_the_canvases_show_the_outputs(page):
     page.locator(".pad").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(60)
+    settle(page)
     check_outputs(page, "brick wall", 1, 0, 1, "exact")
 
 
@@ -233,7 +234,7 @@ def test_nothing_jumps_while_it_moves(show, width):
     for against in ("whole", "still"):
         page.get_by_label("hold it against").select_option(against)
     page.get_by_label("halvings").select_option("3")
-    page.wait_for_timeout(60)
+    settle(page)
     assert page.locator(".figure").bounding_box()["height"] == height
 
 

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from book_pages import settle
 from sklearn import metrics as sk
 
 from tutorial_utils.interactive import ThresholdMetrics
@@ -99,7 +100,7 @@ def expected(threshold=5, shift=10, positives=20):
 
 
 def check(page, **state):
-    page.wait_for_timeout(60)
+    settle(page)
     matrix, values, areas = expected(**state)
     cells = page.locator(".tables table").first.locator("td").all_inner_texts()
     assert cells == [f"{k} {n}" for k, n in zip(("TP", "FN", "FP", "TN"), matrix, strict=True)]
@@ -116,7 +117,7 @@ def check(page, **state):
 
 def check_threshold(page):
     """Hold all numbers and both points against scikit-learn, for what the controls show."""
-    page.wait_for_timeout(60)
+    settle(page)
     names = {"threshold": "threshold", "positives": "positives", "shift": "separation"}
     state = {
         key: int(page.get_by_role("slider", name=name).input_value()) for key, name in names.items()
@@ -221,7 +222,7 @@ def test_the_class_balance_moves_precision_and_not_the_roc_point(show):
 def test_the_best_threshold_is_the_best(show, name):
     page = show(ThresholdMetrics(positives=8))
     page.get_by_label("set threshold").select_option(name)
-    page.wait_for_timeout(60)
+    settle(page)
     scores = {t: expected(t, positives=8)[1][NAMES.index(name)] for t in range(-55, 56)}
     found = round(float(page.locator("label b").first.inner_text().replace("−", "-")) * 10)
     assert scores[found] == pytest.approx(max(scores.values()), abs=1e-12)
@@ -252,7 +253,7 @@ def test_nothing_jumps(show, width):
     for t in (-55, -10, 0, 12, 55):
         page.get_by_role("slider", name="threshold").fill(str(t))
         page.get_by_role("slider", name="positives").fill(str(60 + t // 2))
-        page.wait_for_timeout(60)
+        settle(page)
         heights.add(page.locator(".tables").bounding_box()["height"])
     assert len(heights) == 1
 

@@ -6,6 +6,7 @@ import re
 
 import pytest
 import torch
+from book_pages import settle
 from torch.nn import functional as F
 
 from tutorial_utils import interactive
@@ -154,7 +155,7 @@ def expected_cells(x, w, **options):
 
 def check_explorer(page):
     """Hold what is drawn against torch, for the state that the controls show."""
-    page.wait_for_timeout(60)
+    settle(page)
     names = ("stride", "padding", "dilation")
     options = {n: int(page.get_by_role("slider", name=n).input_value()) for n in names}
     x, w = ([[int(v) for v in row] for row in cells(page, name)] for name in ("input", "kernel"))
@@ -182,7 +183,7 @@ def test_the_explorer_follows_every_control(show):
     assert cells(page, "output") == expected_cells(x, w)
     for name in ("stride", "padding", "dilation"):
         page.get_by_role("slider", name=name).press("ArrowRight")
-    page.wait_for_timeout(50)
+    settle(page)
     options = {"stride": 2, "padding": 1, "dilation": 2}
     assert cells(page, "output") == expected_cells(x, w, **options)
     page.get_by_label("order").select_option("1")
@@ -198,18 +199,18 @@ def test_the_explorer_writes_the_sum_under_pointer_and_keys(show):
     page = show(figure)
     output = page.locator("[aria-label=output] .cell")
     output.nth(5).hover()
-    page.wait_for_timeout(50)
+    settle(page)
     assert page.locator(".say").inner_text().startswith("y[1, 1] = ")
     assert page.locator("[aria-label=input] .lit").count() == 9
     output.nth(5).focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(50)
+    settle(page)
     text = page.locator(".say").inner_text().replace("−", "-")
     assert text.startswith("y[1, 2] = ")
     terms = re.findall(r"(-?\d+)·\(?(-?\d+)\)?", text)
     assert sum(int(a) * int(b) for a, b in terms) == int(text.rsplit("=", 1)[1])
     page.get_by_role("button", name="Step").click()
-    page.wait_for_timeout(50)
+    settle(page)
     assert page.locator(".say").inner_text().startswith("y[1, 3] = ")
 
 
@@ -221,7 +222,7 @@ def test_the_explorer_takes_typed_numbers_and_plays(show):
         page.keyboard.press(key)
     page.locator("[aria-label=kernel] .cell").nth(1).focus()
     page.keyboard.press("+")
-    page.wait_for_timeout(50)
+    settle(page)
     x[0][0] = -7
     w = [list(row) for row in next(iter(figure.kernels.values()))]
     w[0][1] += 1
@@ -233,7 +234,7 @@ def test_the_explorer_takes_typed_numbers_and_plays(show):
     )
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("button", name="Reset").click()
-    page.wait_for_timeout(50)
+    settle(page)
     assert cells(page, "output") == expected_cells(figure.parameters()["input"], w)
 
 
@@ -245,7 +246,7 @@ def shown_softmax(page):
 
 def check_softmax(page):
     """Hold what is drawn against torch, for the state that the controls show."""
-    page.wait_for_timeout(60)
+    settle(page)
     bars = page.locator(".bar").evaluate_all("b => b.map(e => +e.getAttribute('aria-valuenow'))")
     T = 10 ** float(page.get_by_role("slider", name="temperature").input_value())
     target = int(page.get_by_label("true class").input_value())
@@ -271,7 +272,7 @@ def test_the_softmax_figure_follows_keys_and_pointer(show):
     bars.nth(1).focus()
     page.keyboard.press("PageUp")
     page.keyboard.press("ArrowDown")
-    page.wait_for_timeout(50)
+    settle(page)
     logits[1] = 1.9
     assert shown_softmax(page) == pytest.approx(torch.tensor(logits).softmax(0).tolist(), abs=5e-4)
     box = bars.nth(3).bounding_box()
@@ -279,12 +280,12 @@ def test_the_softmax_figure_follows_keys_and_pointer(show):
     page.mouse.down()
     page.mouse.move(box["x"] + 20, box["y"] + box["height"] * 0.1)
     page.mouse.up()
-    page.wait_for_timeout(50)
+    settle(page)
     logits[3] = float(bars.nth(3).get_attribute("aria-valuenow"))
     assert logits[3] == pytest.approx(4.0, abs=0.15)
     page.get_by_role("slider", name="temperature").press("ArrowRight")
     page.get_by_label("true class").select_option("3")
-    page.wait_for_timeout(50)
+    settle(page)
     z = torch.tensor(logits, dtype=torch.float64) / 10**0.05
     assert shown_softmax(page) == pytest.approx(z.softmax(0).tolist(), abs=5e-4)
     loss = F.cross_entropy(z[None], torch.tensor([3])).item()
