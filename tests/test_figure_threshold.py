@@ -139,7 +139,7 @@ def dots(page):
         "e => e.map(x => x.getAttribute('transform'))"
     )
     numbers = [[float(n) for n in re.findall(r"[\d.]+", move)] for move in moves]
-    return [((x - 46) / 152, (168 - y) / 160) for x, y in numbers]
+    return [((x - 44) / 136, (150 - y) / 142) for x, y in numbers]
 
 
 def test_the_first_view_agrees_with_scikit_learn(show):

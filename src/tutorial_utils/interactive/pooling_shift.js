@@ -74,7 +74,7 @@ const NOTE = {
 
 export class Main extends Figure {
   static css = `.top{display:flex;flex-wrap:wrap;gap:16px 20px}.pad{width:${SIDE}px;height:${SIDE}px;
-cursor:grab}.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(104px,1fr));gap:12px 10px;
+cursor:grab}.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(100px,1fr));gap:12px 10px;
 flex:1 1 290px}.card canvas{margin-top:6px}.card b{display:block;line-height:1.2}
 .bars{display:grid;grid-template-columns:auto 1fr 3.2em;gap:5px 10px;align-items:center;flex:1 1 100%}
 @container (width<560px){.cards{order:1}}

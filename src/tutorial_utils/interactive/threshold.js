@@ -54,7 +54,7 @@ export function sample(half, shift, positives) {
   return [scores, labels, weights];
 }
 
-const FAR = 55, STEP = 0.1, MIDDLE = 88, TALL = 66, SIDE = 206, BOX = [46, 8, 198, 168];
+const FAR = 55, STEP = 0.1, MIDDLE = 88, TALL = 66, SIDE = 188, BOX = [44, 8, 180, 150];
 const ROWS = { precision: "TP / (TP + FP)", recall: "TP / (TP + FN)", specificity: "TN / (TN + FP)",
   F1: "2 TP / (2 TP + FP + FN)", accuracy: "(TP + TN) / all", "balanced accuracy": "mean recall" };
 const three = (x) => x.toFixed(3), count = (n) => n.toLocaleString("en");
@@ -63,8 +63,8 @@ export class Main extends Figure {
   static css = `.plot{position:relative;margin-bottom:6px;cursor:ew-resize}.plot svg{width:100%}.line{position:absolute;top:0;bottom:10%;
 border-left:3px solid;margin-left:-2px}.pos{fill:var(--orange)}.neg{fill:var(--blue)}.off{fill-opacity:.35}
 .curve,.thin{fill:none;stroke:var(--blue);stroke-width:2}.thin{stroke:var(--soft);stroke-width:1}
-.dash{stroke-dasharray:4 4}.tables{flex:1 1 262px;min-width:0}table{width:100%;margin-bottom:8px;white-space:nowrap}td,th{padding:3px 4px}
-caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:0 0 6px}.say{min-height:4.5em}`;
+.dash{stroke-dasharray:4 4}.tables{flex:1 1 240px;min-width:0}table{width:100%;margin-bottom:8px;white-space:nowrap}td,th{padding:3px 2px}
+caption{text-align:left}small,caption{color:var(--soft);font-weight:400}.parts p{margin:0 0 6px}.say{min-height:4.5em}input{width:120px!important}`;
 
   draw({ shift, positives, threshold, counts }) {
     Object.assign(this, { shift, positives, counts, t: threshold, aim: "" });
@@ -100,7 +100,7 @@ caption{text-align:left}small{color:var(--soft);font-weight:400}.parts p{margin:
     const [tp, fn, fp, tn] = (this.matrix = ["", "", "", ""].map(() => h("td")));
     this.values = {};
     const tables = h("div", { class: "tables" },
-      h("table", {}, h("caption", { class: "label" }, "of 100,000 images"),
+      h("table", {}, h("caption", {}, "of 100,000 images"),
         row("truth", h("th", {}, "called +"), h("th", {}, "called −")),
         row("positive", tp, fn), row("negative", fp, tn)),
       h("table", {}, Object.entries(ROWS).map(([k, formula]) =>
