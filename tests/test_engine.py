@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_folders import make_photos
 from torch import nn
@@ -48,6 +48,7 @@ def weights(trainer):
     return torch.cat([p.detach().flatten() for p in trainer.plain.parameters()])
 
 
+@settings(deadline=None)  # a busy machine is no fault
 @given(st.integers(1, 60), st.floats(0, 0.9))
 def test_rates_are_those_of_torchs_schedules(steps, warmup):
     rise = round(warmup * steps)
@@ -67,6 +68,7 @@ def test_rates_are_those_of_torchs_schedules(steps, warmup):
         schedule.step()
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 4), st.integers(0, 3))
 def test_processes_together_see_each_photo_once(count, size, processes, epoch):
     batches = []

@@ -181,15 +181,15 @@ from tutorial_utils.recipe import Recipe
 
 photos, folder, recipe = {photos!r}, Path({folder!r}), Recipe(**{recipe!r})
 random.seed(0)
-kills, number, done = 0, 0, 0
-while kills < 30 or done:
-    run = folder / str(number)
+kills, number, done, whole = 0, 0, 0, None
+while kills < 30 or (folder / str(number)).exists():
+    run, started = folder / str(number), time.monotonic()
     child = os.fork()
     if child == 0:
         finetune.finetune(photos, run, recipe, True, cpu=True, bars=False, say=lambda line: None)
         os._exit(0)
-    if kills < 30:
-        time.sleep(random.uniform(0.02, 1.0))
+    if whole and kills < 30:
+        time.sleep(random.uniform(0, 0.8 * whole))
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     now = 0
@@ -203,7 +203,7 @@ while kills < 30 or done:
         kills += 1
     else:
         assert status == 0
-        number, done = number + 1, 0
+        number, done, whole = number + 1, 0, whole or time.monotonic() - started
 print(number)
 """
 
@@ -212,7 +212,7 @@ print(number)
 def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
     # ends, a new one is begun. All must end like a run without trouble.
-    recipe = QUICK | {"epochs": 8}
+    recipe = QUICK | {"epochs": 4}
     script = KILLED.format(
         path=sys.path, photos=str(photos), folder=str(tmp_path), recipe=recipe
     )  # fmt: skip
@@ -228,9 +228,10 @@ def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
     assert whole.returncode == 0, whole.stderr
     for number in range(int(done.stdout)):
         assert equal(weights(tmp_path / str(number)), weights(tmp_path / "whole"))
-        logs = [(tmp_path / n / "log.jsonl").read_text() for n in (str(number), "whole")]
-        assert logs[0] == logs[1]
-    assert int(done.stdout) >= 1
+        rows = [storage.read_lines(tmp_path / n / "log.jsonl") for n in (str(number), "whole")]
+        for ours, theirs in zip(*rows, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-5)  # sums may round by the memory's layout
+    assert int(done.stdout) >= 2  # the first one, which was only timed, and the killed ones
 
 
 def test_a_resumed_run_keeps_its_recipe_and_its_photos(unbroken, photos, tmp_path):

@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from tutorial_utils.augmentation import mixer
-from tutorial_utils.building import logits_and_loss, training_mode
+from tutorial_utils.building import default_pieces, logits_and_loss, training_mode
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.models import parameter_groups
 from tutorial_utils.photo_data import PhotoDataset, batches, make_loader, mix
@@ -151,7 +151,12 @@ class Trainer:
             persistent_workers=recipe.workers > 0,
         )
         self.steps = -(-len(train) // recipe.batch_size)  # an epoch
-        self.progress = Progress(pieces=recipe.accumulate)
+        pieces = recipe.accumulate
+        if pieces is None:  # batch statistics would change with the pieces
+            frozen, crop = recipe.frozen_batchnorm(), train[0][0].shape[-1]
+            pieces = default_pieces(recipe.batch_size, crop, accelerator.device) if frozen else 1
+        self.progress = Progress(pieces=pieces)
+        self.outputs: tuple[torch.Tensor, torch.Tensor] | None = None  # of the last validation
 
     # --- One epoch. ---
 
@@ -182,7 +187,7 @@ class Trainer:
             after_step()
         for _ in stream:  # lets the workers end their epoch
             pass
-        logits, labels = self.predict(self.validation)
+        logits, labels = self.outputs = self.predict(self.validation)
         row = {
             "epoch": now.epoch + 1,
             "lr": self.optimizer.param_groups[0]["lr"],
@@ -270,9 +275,8 @@ class Trainer:
 
     def predict(self, photos: PhotoDataset) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits and labels of all photos; every process computes its share."""
-        size = -(-2 * self.recipe.batch_size // self.processes)
         return predict_shared(
-            self.current(), photos, self.accelerator, self.recipe.workers, size, self.amp
+            self.current(), photos, self.accelerator, self.recipe.workers, amp=self.amp
         )
 
     # --- Store and restore. ---
@@ -313,10 +317,10 @@ def predict_shared(
     photos: PhotoDataset,
     accelerator: Accelerator,
     workers: int,
-    batch_size: int,
     amp: bool | torch.dtype = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return logits and labels of all photos in order, each process having computed its share."""
+    batch_size = 16 if accelerator.device.type == "cpu" else 128
     first, end = share(len(photos), accelerator.num_processes, accelerator.process_index)
     mine = photos if end - first == len(photos) else Subset(photos, range(first, end))
     while True:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import torch
-from scipy import optimize, stats
+
+# scipy is imported where it is used: that takes half a second, which a command need not wait for.
 
 
 def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> float:
@@ -36,7 +38,7 @@ def wilson_interval(correct: int, total: int, level: float = 0.95) -> tuple[floa
     """
     if not 0 <= correct <= total or total == 0:
         raise ValueError(f"expected 0 <= correct <= total and total > 0, got {correct} of {total}.")
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = NormalDist().inv_cdf(0.5 + level / 2)
     share = correct / total
     scale = 1 + z**2 / total
     centre = (share + z**2 / (2 * total)) / scale
@@ -59,6 +61,8 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
     """
     if len(values) < 2:
         raise ValueError("an interval needs at least two runs.")
+    from scipy import stats
+
     values = torch.as_tensor(values, dtype=torch.float64)
     mean, n = values.mean().item(), len(values)
     half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * values.std().item() / math.sqrt(n)
@@ -98,6 +102,8 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
         logits: shape (N, num_classes).
         labels: shape (N,), integers.
     """
+    from scipy import optimize
+
     logits = logits.double()
 
     def loss(log_temperature: float) -> float:
@@ -125,4 +131,6 @@ def mcnemar(correct_a: torch.Tensor, correct_b: torch.Tensor) -> tuple[int, int,
     only_b = int((correct_b & ~correct_a).sum())
     if only_a + only_b == 0:
         return 0, 0, 1.0
+    from scipy import stats
+
     return only_a, only_b, float(stats.binomtest(only_a, only_a + only_b).pvalue)

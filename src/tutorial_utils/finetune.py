@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -26,6 +27,7 @@ from tutorial_utils.engine import Stopped, Trainer, predict_shared, stop_request
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import accuracy, wilson_interval
 from tutorial_utils.export import export_classifier
+from tutorial_utils.folding import fold_batchnorm
 from tutorial_utils.inspection import Photo, inspect_photos, split_photos
 from tutorial_utils.lr_finder import range_test, suggest
 from tutorial_utils.models import head
@@ -230,7 +232,7 @@ class Job:
                 self.plain_data(split),
                 self.run / f"features-{split}-{key}.npy",
                 device,
-                batch_size=32,
+                batch_size=16 if device.type == "cpu" else 128,
                 workers=self.recipe.workers,
                 progress=self.bars,
             )
@@ -248,6 +250,7 @@ class Job:
             "precision": precision,
             "trial_seconds": seconds,
         }
+        write_state(self.run / "validation.pt", {"logits": logits, "labels": labels["validation"]})
         write_state(path, {"probe": vars(probe), "row": row})
         return probe, row
 
@@ -342,6 +345,10 @@ class Job:
                     now.best, now.since_best = row, 0
                     if self.main:
                         self.save_best(trainer.current())
+                        logits, labels = trainer.outputs
+                        write_state(
+                            self.run / "validation.pt", {"logits": logits, "labels": labels}
+                        )
                 else:
                     now.since_best += 1
                 if self.main:
@@ -375,21 +382,21 @@ class Job:
 
     def finish(self, best: dict) -> Result:
         """Open the test set, write the result and return it."""
+        seconds = time.process_time()
         self.state.wait_for_everyone()
         self.model = None
         classifier = load_classifier(self.run / "best.pt", self.state.device)
         if self.recipe.channels_last:
             classifier.model.to(memory_format=torch.channels_last)
-        outputs = {}
-        for split in ("validation", "test"):
-            if self.splits[split]:
-                outputs[split] = predict_shared(
-                    classifier.model, self.plain_data(split), self.state, self.recipe.workers, 32
-                )
+        fold_batchnorm(classifier.model)
+        outputs = None
+        if self.splits["test"]:
+            data = self.plain_data("test")
+            outputs = predict_shared(classifier.model, data, self.state, self.recipe.workers)
         if self.main:
-            for split, (logits, labels) in outputs.items():
-                write_state(self.run / f"{split}.pt", {"logits": logits, "labels": labels})
-            write_json(self.run / "result.json", summarise(best, outputs))
+            if outputs is not None:
+                write_state(self.run / "test.pt", {"logits": outputs[0], "labels": outputs[1]})
+            write_json(self.run / "result.json", summarise(best, self.run, seconds))
             for path in self.run.path.glob("features-*.npy"):
                 path.unlink()
         self.state.wait_for_everyone()
@@ -447,17 +454,27 @@ def describe(row: dict) -> str:
     )
 
 
-def summarise(best: dict, outputs: dict) -> dict:
-    """Return what result.json says."""
-    result = {"chosen": "fine-tuning" if best["epoch"] else "probe", "epoch": best["epoch"]}
-    for split, (logits, labels) in outputs.items():
-        correct = int((logits.argmax(dim=1) == labels).sum())
-        result[split] = {
-            "photos": len(labels),
-            "accuracy": correct / len(labels),
-            "interval": wilson_interval(correct, len(labels)),
-            "loss": nn.functional.cross_entropy(logits, labels).item(),
-        }
+def summarise(best: dict, run: RunFolder, seconds: float) -> dict:
+    """Return what result.json says.
+
+    ``seconds`` is the CPU time of this process from its start until the best model was saved.
+    """
+    result = {
+        "chosen": "fine-tuning" if best["epoch"] else "probe",
+        "epoch": best["epoch"],
+        "cpu_seconds": round(seconds, 2),
+    }
+    for split in ("validation", "test"):
+        if (run / f"{split}.pt").is_file():
+            outputs = read_state(run / f"{split}.pt")
+            logits, labels = outputs["logits"], outputs["labels"]
+            correct = int((logits.argmax(dim=1) == labels).sum())
+            result[split] = {
+                "photos": len(labels),
+                "accuracy": correct / len(labels),
+                "interval": wilson_interval(correct, len(labels)),
+                "loss": nn.functional.cross_entropy(logits, labels).item(),
+            }
     return result
 
 

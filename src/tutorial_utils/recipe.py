@@ -32,7 +32,9 @@ class Recipe:
     regime: str = choice("auto", "what to train: auto probes first, then fine-tunes", *REGIMES)
     epochs: int = choice(20, "passes over the training photos")
     batch_size: int = choice(32, "photos in a step, over all processes")
-    accumulate: int = choice(1, "pieces that a step's photos are computed in, to save memory")
+    accumulate: int | None = choice(
+        None, "pieces that a step's photos are computed in, to save memory; if None what is fast"
+    )
     lr: float = choice(3e-4, "highest learning rate (of the head, where rates differ)")
     find_lr: bool = choice(False, "try rising rates first and take a tenth of the best (lr_finder)")
     backbone_share: float = choice(0.1, "the backbone's share of lr in regime discriminative")
@@ -63,7 +65,7 @@ class Recipe:
     def __post_init__(self):
         for f in dataclasses.fields(self):
             _check_kind(f, getattr(self, f.name))
-        _check(self, "epochs batch_size accumulate", 1)
+        _check(self, "epochs batch_size", 1)
         _check(self, "seed workers patience weight_decay mixup cutmix", 0)
         _check(self, "label_smoothing warmup ema", 0, below=1)
         if self.lr <= 0 or not 0 < self.backbone_share <= 1:
@@ -73,10 +75,10 @@ class Recipe:
             )
         if self.image_size is not None and self.image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}.")
-        if self.accumulate > self.batch_size:
+        if self.accumulate is not None and not 1 <= self.accumulate <= self.batch_size:
             raise ValueError(
-                f"accumulate is {self.accumulate}: more pieces than the {self.batch_size} photos "
-                "of a batch."
+                f"accumulate is {self.accumulate}; it must be at least 1, and no more than the "
+                f"{self.batch_size} photos of a batch."
             )
 
     def frozen_batchnorm(self) -> bool:

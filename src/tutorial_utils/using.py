@@ -10,6 +10,7 @@ from tutorial_utils.checkpoints import Classifier, eval_transform, load_classifi
 from tutorial_utils.decoding import photo_suffixes, read_photo
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import mcnemar, wilson_interval
+from tutorial_utils.folding import fold_batchnorm
 from tutorial_utils.inspection import inspect_photos
 from tutorial_utils.photo_data import PhotoDataset, batches, make_loader
 from tutorial_utils.runs import RunFolder
@@ -20,7 +21,9 @@ from tutorial_utils.training import predict
 def load(run: str | Path) -> Classifier:
     """Return the classifier of a run's folder, or of a file of ``save_classifier``."""
     path = Path(run)
-    return load_classifier(path / "best.pt" if path.is_dir() else path)
+    classifier = load_classifier(path / "best.pt" if path.is_dir() else path)
+    fold_batchnorm(classifier.model)
+    return classifier
 
 
 def predict_files(
