@@ -13,7 +13,7 @@ whole photos). A way reaches it after the first epoch whose test accuracy is not
 generous to the rivals, for nobody knows the test accuracy while training; ours is only compared if
 the model that it hands over reaches the mark.
 
-Run it with `python benchmarks/finetune_rivals.py --photos FOLDER`: about an hour and a half on one core;
+Run it with `python benchmarks/finetune_rivals.py --photos FOLDER`: about an hour on one core;
 name rivals to run only these. A rival's finished epochs are kept in the scratch folder, and stand
 in results/finetune_rivals.json even if the rival is stopped ("finished": false). fastai and
 transformers are installed into folders in scratch, beside our environment and not in it.
