@@ -25,7 +25,8 @@ from tutorial_utils.models import parameter_groups
 from tutorial_utils.photo_data import PhotoDataset
 from tutorial_utils.recipe import Recipe
 
-QUICK = {"image_size": 32, "batch_size": 7, "epochs": 2, "augmentation": "none", "regime": "full"}
+QUICK = {"image_size": 32, "batch_size": 7, "epochs": 2, "augmentation": "none", "regime": "full",
+         "ema": 0.0}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

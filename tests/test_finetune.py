@@ -20,7 +20,8 @@ from tutorial_utils.finetune import finetune
 from tutorial_utils.recipe import Recipe
 from tutorial_utils.using import compare, evaluate
 
-QUICK = {"image_size": 32, "batch_size": 8, "epochs": 3, "regime": "full", "precision": "float32"}
+QUICK = {"image_size": 32, "batch_size": 8, "epochs": 3, "regime": "full", "ema": 0.0,
+         "precision": "float32"}  # fmt: skip
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
@@ -212,7 +213,7 @@ print(number)
 def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
     # ends, a new one is begun. All must end like a run without trouble.
-    recipe = QUICK | {"epochs": 4}
+    recipe = QUICK | {"epochs": 4, "model": "shufflenet_v2_x0_5", "regime": "scratch"}
     script = KILLED.format(
         path=sys.path, photos=str(photos), folder=str(tmp_path), recipe=recipe
     )  # fmt: skip
@@ -229,8 +230,8 @@ def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
     for number in range(int(done.stdout)):
         assert equal(weights(tmp_path / str(number)), weights(tmp_path / "whole"))
         rows = [storage.read_lines(tmp_path / n / "log.jsonl") for n in (str(number), "whole")]
-        for ours, theirs in zip(*rows, strict=True):
-            assert ours == pytest.approx(theirs, rel=1e-5)  # sums may round by the memory's layout
+        losses = [[row["validation_loss"] for row in part] for part in rows]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # sums may round by memory's layout
     assert int(done.stdout) >= 2  # the first one, which was only timed, and the killed ones
 
 

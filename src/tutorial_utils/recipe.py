@@ -30,7 +30,7 @@ class Recipe:
         None, "its pretrained weights; if not given IMAGENET1K_V1, else torchvision's default"
     )
     regime: str = choice("auto", "what to train: auto probes first, then fine-tunes", *REGIMES)
-    epochs: int = choice(20, "passes over the training photos")
+    epochs: int = choice(12, "passes over the training photos")
     batch_size: int = choice(32, "photos in a step, over all processes")
     accumulate: int | None = choice(
         None, "pieces that a step's photos are computed in, to save memory; if None what is fast"
@@ -42,7 +42,7 @@ class Recipe:
     warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
     image_size: int | None = choice(None, "side of the photos in pixels; the weights' own if None")
     framing: str = choice(
-        "weights", "what is seen of a photo to be judged: what the weights' preprocessing crops "
+        "whole", "what is seen of a photo to be judged: what the weights' preprocessing crops "
         "(a rim is lost), or the whole shorter side", *FRAMINGS,
     )  # fmt: skip
     augmentation: str = choice("standard", "how much chance changes photos", *AUGMENTATIONS)
@@ -50,7 +50,7 @@ class Recipe:
     cutmix: float = choice(0.0, "alpha of cutmix; 0 for none")
     label_smoothing: float = choice(0.1, "share of the target that goes to all classes alike")
     class_weights: bool = choice(False, "weigh classes by the inverse of their frequency")
-    ema: float = choice(0.0, "decay of the moving average of the weights, a step; 0 for none")
+    ema: float = choice(0.97, "decay of the moving average of the weights, a step; 0 for none")
     patience: int = choice(0, "stop after so many epochs without a better one; 0 for never")
     batchnorm: str = choice(
         "auto", "BatchNorm normalises by stored or batch statistics; auto: batch from scratch",
