@@ -6,7 +6,7 @@ figure is dragged on a page of its own, and Chromium's trace tells how long the 
 on every frame: the pointer's event, the figure's update, style, layout and paint. Both are measured
 on the processor as it is and slowed down four times, as a simple phone.
 
-Build the book, then run it with `python benchmarks/figures.py`: about two minutes on a quiet machine.
+Build the book, then run it with `python benchmarks/figures.py`: two minutes on a quiet machine.
 """
 
 import functools
