@@ -3,13 +3,16 @@
 import os
 import zipfile
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 from torchvision.models import get_model
+from torchvision.transforms import v2
 
 from tutorial_utils.checkpoints import (
     CheckpointError,
+    Normalize,
     eval_transform,
     load_classifier,
     predict_photo,
@@ -49,6 +52,30 @@ def test_loading_leaves_the_random_numbers_alone(saved):
     torch.manual_seed(1)
     load_classifier(saved)
     assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("size", [(60, 50), (50, 61), (40, 40), (333, 97), (30, 20), (401, 400)])
+@pytest.mark.parametrize(
+    ("resize", "crop", "how"),
+    [(40, 32, "bilinear"), (37, 32, "bicubic"), (32, 32, "bilinear"), (33, 32, "lanczos"),
+     (24, 32, "bilinear")],
+)  # fmt: skip
+def test_the_preprocessing_is_torchvisions(size, resize, crop, how):
+    rng = np.random.default_rng(0)
+    photo = Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
+    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+    shapes = [v2.Resize(resize, v2.InterpolationMode(how)), v2.CenterCrop(crop)]
+    colours = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
+    ours = eval_transform(resize, crop, mean, std, how)
+    for image in (photo, v2.functional.to_image(photo), photo.convert("L").convert("RGB")):
+        found, wanted = ours(image), v2.Compose([*shapes, *colours])(image)
+        shades = ((found - wanted).abs() * torch.tensor(std)[:, None, None] * 255).round()
+        assert found.shape == (3, crop, crop)
+        assert shades.max() <= 1
+        assert (shades > 0).float().mean() < 0.05
+    same = Normalize(mean, std)(photo)
+    assert torch.equal(same, v2.Compose(colours)(photo))
+    assert same.is_contiguous()
 
 
 def test_photos_from_files_and_in_memory_agree(saved, tmp_path):

@@ -239,6 +239,7 @@ def test_a_strange_partial_file_is_not_trusted(found, tmp_path, rest):
     else:
         partial.write_bytes(np.random.default_rng(0).bytes(2000))
     np.testing.assert_array_equal(cache(found, tmp_path / "f.npy"), wanted)
+    assert (tmp_path / "f.npy").read_bytes() == (tmp_path / "whole.npy").read_bytes()
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut", "objects", "zip"])

@@ -259,6 +259,14 @@ def test_code_in_a_checkpoint_does_not_run(tmp_path, write):
         assert trace.exists()
 
 
+@pytest.mark.parametrize("write", [as_old_torch, as_pickle, as_tar, as_pickle_before_a_zip])
+def test_other_kinds_of_files_do_not_even_reach_torch(tmp_path, write, monkeypatch):
+    write(tmp_path / "x.pt", {"weights": torch.zeros(2)})
+    monkeypatch.setattr(torch, "load", None)  # its readers of these kinds have had holes
+    with pytest.raises(CheckpointError, match=r"x\.pt is damaged or no checkpoint; it was not"):
+        read_state(tmp_path / "x.pt")
+
+
 def test_a_whole_model_is_refused(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match="holds more than tensors and plain values"):

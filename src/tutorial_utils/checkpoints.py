@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import nn
@@ -33,7 +34,7 @@ def eval_transform(
     mean: Sequence[float],
     std: Sequence[float],
     interpolation: str = "bilinear",
-):
+) -> v2.Compose:
     """Return the preprocessing without chance: an RGB image becomes a tensor (3, crop, crop).
 
     Args:
@@ -44,14 +45,53 @@ def eval_transform(
         interpolation: between pixels, such as ``"bilinear"`` or ``"bicubic"``.
     """
     return v2.Compose(
-        [
-            v2.Resize(resize, v2.InterpolationMode(interpolation)),
-            v2.CenterCrop(crop),
-            v2.ToImage(),
-            v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(mean, std),
-        ]
+        [ShrinkAndCrop(resize, crop, v2.InterpolationMode(interpolation)), Normalize(mean, std)]
     )
+
+
+class ShrinkAndCrop(v2.Compose):
+    """``v2.Resize`` and ``v2.CenterCrop``; of a PIL image only what the crop keeps is computed.
+
+    Values may differ by one shade of 255 (box edges are rounded in another place).
+    """
+
+    def __init__(self, resize: int, crop: int, interpolation: v2.InterpolationMode):
+        super().__init__([v2.Resize(resize, interpolation), v2.CenterCrop(crop)])
+        self.resize, self.crop = resize, crop
+        smooth = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+        self.filter = smooth.get(interpolation.value)
+
+    def forward(self, image):
+        """Return the middle of the image, (crop, crop) pixels."""
+        if not isinstance(image, Image.Image) or self.filter is None or self.crop > self.resize:
+            return super().forward(image)
+        short = min(image.size)
+        size = [int(self.resize * side / short) for side in image.size]
+        scales = [old / new for old, new in zip(image.size, size, strict=True)]
+        starts = [round((side - self.crop) / 2) for side in size]
+        box = [start * scale for start, scale in zip(starts, scales, strict=True)]
+        box += [(start + self.crop) * scale for start, scale in zip(starts, scales, strict=True)]
+        return image.resize((self.crop, self.crop), self.filter, box)
+
+
+class Normalize(v2.Compose):
+    """``v2.ToImage``, ``v2.ToDtype`` and ``v2.Normalize``; the same values of an RGB image, faster.
+
+    The tensor is laid out as (3, H, W) at once, where v2 works on a view of (H, W, 3).
+    """
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]):
+        steps = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)]
+        super().__init__(steps)
+        self.mean, self.std = (torch.tensor(values).view(-1, 1, 1) for values in (mean, std))
+
+    def forward(self, image):
+        """Return the normalised tensor."""
+        if not isinstance(image, Image.Image) or image.mode != "RGB" or len(self.mean) != 3:
+            return super().forward(image)
+        pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        values = torch.empty(pixels.shape).copy_(pixels)
+        return values.mul_(1 / 255).sub_(self.mean).div_(self.std)
 
 
 def save_classifier(

@@ -163,7 +163,10 @@ def fit_probe(
     scale = variance.mean().sqrt().item() or 1.0
     inputs = Scaled(features, mean, scale, dtype)
     if small:
-        inputs = torch.cat([inputs[i : i + CHUNK] for i in range(0, len(labels), CHUNK)])
+        whole = torch.empty(features.shape, dtype=dtype)
+        for first in range(0, len(labels), CHUNK):
+            whole[first : first + CHUNK] = inputs[first : first + CHUNK]
+        inputs = whole
     weights = None
     if class_weights is not None:
         weights = class_weights.double()[labels]
