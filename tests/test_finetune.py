@@ -1,6 +1,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -256,6 +257,15 @@ def test_a_damaged_checkpoint_is_said(photos, tmp_path):
     (out / "last.pt").write_bytes(content)
     with pytest.raises(storage.CheckpointError, match="damaged"):
         quietly(photos, out, resume=True)
+
+
+def test_an_archive_is_unpacked_into_the_run_and_can_be_resumed(unbroken, photos, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos.parent, photos.name)
+    with pytest.raises(Stopped):
+        quietly(archive, tmp_path / "run", say=lambda line: line.startswith("epoch 1:")
+                and os.kill(os.getpid(), signal.SIGINT))  # fmt: skip
+    quietly(archive, tmp_path / "run", resume=True)
+    assert equal(weights(tmp_path / "run"), weights(unbroken[0].path))
 
 
 # --- Several processes. ---

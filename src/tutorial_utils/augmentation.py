@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torchvision.transforms import v2
 
-from tutorial_utils.checkpoints import eval_transform
+from tutorial_utils.checkpoints import Normalize, eval_transform
 from tutorial_utils.recipe import Recipe
 
 
@@ -43,7 +43,7 @@ def train_transform(amount: str, preprocessing: dict) -> v2.Compose:
     steps += [
         v2.ToImage(),
         v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize(preprocessing["mean"], preprocessing["std"]),
+        Normalize(preprocessing["mean"], preprocessing["std"]),
     ]
     if amount == "strong":
         steps.append(v2.RandomErasing(0.25))

@@ -46,7 +46,9 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     tune = commands.add_parser("finetune", help="from a folder of photos to a model and a report")
-    tune.add_argument("photos", metavar="PHOTOS", help="class folders, or train/validation/test")
+    tune.add_argument(
+        "photos", metavar="PHOTOS", help="class folders, or train/validation/test, or a zip of it"
+    )
     tune.add_argument("--out", required=True, metavar="RUN", help="new folder for all results")
     tune.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     tune.add_argument("--auto-batch", action="store_true", help="halve what is computed at once "

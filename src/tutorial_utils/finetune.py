@@ -20,6 +20,7 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm.auto import tqdm
 
+from tutorial_utils.archives import unpack_photos
 from tutorial_utils.augmentation import train_transform
 from tutorial_utils.building import DTYPES, build_model, choose_precision
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
@@ -40,6 +41,7 @@ from tutorial_utils.runs import CONFIG, RunFolder, command, versions
 from tutorial_utils.storage import read_lines, read_state, write_json, write_lines, write_state
 
 ACCELERATE_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 SHARES = (0.7, 0.15, 0.15)
 
 
@@ -71,7 +73,8 @@ def finetune(
     """Make a classifier of a folder of photos, and all that belongs to it, in the folder ``out``.
 
     Args:
-        photos: a folder of class folders, or of train / validation / test with class folders.
+        photos: a folder of class folders, or of train / validation / test with class folders; or
+            an archive of one (zip, tar), which is unpacked into ``out``.
         out: the run's folder, new or empty; see ``runs``.
         recipe: how; the defaults if not given, when resuming the run's own.
         resume: go on with the run in ``out``.
@@ -109,12 +112,15 @@ def _start(run, photos, recipe, resume, shares, say, bars, cpu) -> dict:
                 f"{run.path} was begun with another {', '.join(odd)}; a resumed run keeps its "
                 "recipe. Leave these options out, or start a new run."
             )
-        if Path(config["photos"]) != Path(photos).resolve():
-            raise PhotosError(f"{run.path} is a run on {config['photos']}, not on {photos}.")
+        if config["source"] != str(Path(photos).resolve()):
+            raise PhotosError(f"{run.path} is a run on {config['source']}, not on {photos}.")
         return config
     recipe = recipe or Recipe()
     RunFolder.create(run.path)
     with run.locked():
+        source = Path(photos).resolve()
+        if source.is_file() and source.suffix.lower() in ARCHIVES:
+            photos = unpack_photos(source, run / "photos")
         found = inspect_photos(photos, progress=bars)
         say(found.summary())
         splits = split_photos(found, recipe.seed, shares)
@@ -132,6 +138,7 @@ def _start(run, photos, recipe, resume, shares, say, bars, cpu) -> dict:
         )
         write_json(run / "inspection.json", {"summary": found.summary(), "notes": found.notes})
         config = {
+            "source": str(source),
             "photos": str(Path(photos).resolve()),
             "classes": found.classes,
             "recipe": recipe.to_json(),
@@ -372,7 +379,7 @@ class Job:
 
     def how_to_resume(self) -> str:
         """Return the command that goes on with this run."""
-        return f"tutorial-utils finetune {self.config['photos']} --out {self.run.path} --resume"
+        return f"tutorial-utils finetune {self.config['source']} --out {self.run.path} --resume"
 
     def save_best(self, model: nn.Module) -> None:
         """Write best.pt."""

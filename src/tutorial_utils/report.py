@@ -183,7 +183,7 @@ def write_report(path: str | Path) -> Path:
         *mistake_section(mistakes, split),
         *origin_section(run, config),
     ]
-    title = f"{Path(config['photos']).name}: {config['recipe']['model']}"
+    title = f"{Path(config['source']).name}: {config['recipe']['model']}"
     page = PAGE.format(title=html.escape(title), body="\n".join(body))
     target = run / "report.html"
     target.write_text(page, encoding="utf-8", errors="backslashreplace")
@@ -203,7 +203,7 @@ def headline(config: dict, result: dict, split: str, labels: torch.Tensor) -> li
         "a little too good."
     )
     return [
-        f"<h1>{html.escape(Path(config['photos']).name)}</h1>",
+        f"<h1>{html.escape(Path(config['source']).name)}</h1>",
         f"<p class=big><b>{split.capitalize()} accuracy {found['accuracy']:.3f}</b> "
         f"(95 % interval {low:.3f} to {high:.3f}, {found['photos']} photos)</p>",
         f"<p>{recipe['model']}, regime {recipe['regime']}, result of {how}. Always naming the most "
