@@ -55,6 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/clothing"))
     photos = parser.parse_args().photos
+    if not (photos / "train").is_dir():
+        parser.error(f"there are no photos in {photos}: name a folder with --photos.")
     rows = []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
