@@ -75,8 +75,10 @@ notebooks: $(VENV)/.installed ## run the notebooks and store their outputs; one 
 	$(PY) tools/notebooks.py $(NB)
 
 .PHONY: bench
-bench: $(VENV)/.installed ## measure what the pages quote; one of them: BENCH=benchmarks/NAME.py
-	@for file in $(or $(BENCH),$(wildcard benchmarks/*.py)); do echo "$$file"; $(PY) "$$file"; done
+bench: $(VENV)/.installed ## measure what the pages quote (hours); one of them: BENCH=benchmarks/NAME.py
+	@failed=""; for file in $(or $(BENCH),$(wildcard benchmarks/*.py)); do \
+		echo "$$file"; $(PY) "$$file" || failed="$$failed $$file"; done; \
+	if [ -n "$$failed" ]; then echo "Not measured:$$failed"; exit 1; fi
 
 # --- Tests. ---
 
