@@ -157,8 +157,8 @@ def test_the_summary_tells_of_duplicates_and_imbalance(tmp_path):
     text = found.summary()
     assert "17 photos in 2 classes" in text
     assert "imbalance: 11 photos in the largest class, 3 in the smallest (3.7 times)" in text
-    assert "exact duplicates: 2 photos in 1 groups; 1 groups across splits, 0 across" in text
-    assert "another file): 2 photos in 1 groups; 0 groups across splits, 1 across classes" in text
+    assert "exact duplicates: 2 photos in 1 group; 1 group across splits, 0 across" in text
+    assert "another file): 2 photos in 1 group; 0 groups across splits, 1 across classes" in text
     assert "train/a/0.jpg = test/a/copy.jpg" in text
     assert "shorter side: 36 to 72 pixels, median 36" in text
     rows = [line.split() for line in text.splitlines()[1:4]]

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
+from statistics import NormalDist, fmean, stdev
 
 import torch
 
@@ -63,9 +63,9 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, 
         raise ValueError("an interval needs at least two runs.")
     from scipy import stats
 
-    values = torch.as_tensor(values, dtype=torch.float64)
-    mean, n = values.mean().item(), len(values)
-    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * values.std().item() / math.sqrt(n)
+    values = [float(value) for value in values]
+    mean, n = fmean(values), len(values)  # rounded once: the same number on every machine
+    half = float(stats.t.ppf(0.5 + level / 2, n - 1)) * stdev(values) / math.sqrt(n)
     return mean, mean - half, mean + half
 
 

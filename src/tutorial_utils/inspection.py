@@ -317,6 +317,10 @@ def _summary_lines(found: Inspection) -> Iterator[str]:
     yield from (f"note: {note}" for note in found.notes)
 
 
+def _count_groups(members: Sequence) -> str:
+    return f"{len(members):,} group" + ("" if len(members) == 1 else "s")
+
+
 def _duplicate_lines(found: Inspection, name: str, groups: list[list[int]]) -> Iterator[str]:
     if not groups:
         yield f"{name}: none"
@@ -325,8 +329,8 @@ def _duplicate_lines(found: Inspection, name: str, groups: list[list[int]]) -> I
     splits = [group for group in members if len({photo.split for photo in group}) > 1]
     classes = [group for group in members if len({photo.label for photo in group}) > 1]
     yield (
-        f"{name}: {sum(map(len, members)):,} photos in {len(members):,} groups; "
-        f"{len(splits):,} groups across splits, {len(classes):,} across classes"
+        f"{name}: {sum(map(len, members)):,} photos in {_count_groups(members)}; "
+        f"{_count_groups(splits)} across splits, {len(classes):,} across classes"
     )
     telling = splits + [group for group in classes if group not in splits]
     for group in (telling or members)[:LISTED]:
