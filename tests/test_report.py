@@ -1,9 +1,13 @@
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
+from axe_playwright_python.sync_playwright import Axe
 from photo_folders import make_photos
 from PIL import Image
 from sklearn import metrics
@@ -77,3 +81,41 @@ def test_a_run_that_is_not_finished_has_no_report(run, tmp_path):
     (tmp_path / "run.json").write_bytes((run / "run.json").read_bytes())
     with pytest.raises(PhotosError, match="not finished"):
         write_report(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are always text")
+def test_every_class_name_can_be_reported_and_printed(tmp_path):
+    photos = make_photos(tmp_path / "photos", {"train": 4, "validation": 4, "test": 4})
+    names = {"blue": b"$\\frac$", "green": "帽子 🎩".encode(), "red": b"caf\xe9"}
+    for split in ("train", "validation", "test"):
+        for old, new in names.items():
+            os.rename(photos / split / old, os.fsencode(photos / split) + b"/" + new)
+    recipe = Recipe(regime="full", epochs=1, image_size=32, batch_size=12, lr=1e-6)
+    finetune(photos, tmp_path / "run", recipe, cpu=True, bars=False, say=lambda _: None)
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    for name in ("$\\frac$", "帽子 🎩", "caf\ufffd"):
+        assert f"<th scope=row>{name}</th>" in page
+    photo = os.fsencode(photos / "test") + b"/caf\xe9/0.png"
+    command = [sys.executable, "-m", "tutorial_utils", "predict", tmp_path / "run", photo]
+    for encoding in ("utf-8", "ascii"):
+        environment = os.environ | {"PYTHONIOENCODING": encoding}
+        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+        assert rb"/caf\udce9/0.png: " in said
+        assert said.count(b" 0.") == 3  # three classes and their probabilities
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_page_can_be_read_by_everyone(run, chromium, theme):
+    page = chromium.new_page(color_scheme=theme, viewport={"width": 360, "height": 700})
+    asked, errors = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((run / "report.html").as_uri())
+    found = Axe().run(page).response
+    assert len(found["passes"]) > 10
+    assert [(v["id"], n["html"]) for v in found["violations"] for n in v["nodes"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert errors == []
+    assert asked
+    assert all(url.startswith("file:") for url in asked)
+    page.close()

@@ -132,6 +132,8 @@ def run_compare(options: argparse.Namespace) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code; an error is one line."""
     options = make_parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal has no letters for
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.work(options)
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from tutorial_utils.decoding import decode, open_header
 from tutorial_utils.duplicates import difference_hash, frequency_hash, near_groups
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.listing import HOW, SPLITS, Listing, PhotoFile, list_photos
+from tutorial_utils.listing import HOW, SPLITS, Listing, PhotoFile, list_photos, printable
 
 CACHE_VERSION = 2
 HASH_SIZE = (
@@ -92,8 +92,7 @@ class Inspection:
 
     def summary(self) -> str:
         """Return some lines of text: counts, sizes, and whatever deserves a look."""
-        text = "\n".join(_summary_lines(self))
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")  # can be printed
+        return printable("\n".join(_summary_lines(self)))
 
 
 def inspect_photos(

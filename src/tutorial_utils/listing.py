@@ -73,6 +73,11 @@ def list_photos(root: str | Path) -> Listing:
     return listing
 
 
+def printable(name: str) -> str:
+    """Return a file's name as text: bytes in it that are no UTF-8 become question marks."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _splits(root: Path, names: list[str], listing: Listing) -> dict[str, str]:
     """Return the folder of each split; none if these are the folders of classes."""
     found = {}

@@ -6,17 +6,20 @@ Nothing is computed anew but sums: the logits of validation and test photos lie 
 import html
 import json
 import shlex
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 from torch import nn
 
 from tutorial_utils.decoding import read_photo
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, fit_temperature, wilson_interval
+from tutorial_utils.listing import printable
 from tutorial_utils.plotting import BLUE, ORANGE, STYLE
 from tutorial_utils.recipe import Recipe
 from tutorial_utils.runs import RunFolder
@@ -35,6 +38,11 @@ background:#fff}}pre{{overflow-x:auto;padding:.6rem;border:1px solid #8884}}.big
 </main></body></html>
 """
 MISTAKES = 12  # photos shown
+# Matplotlib's own font has no Chinese, Japanese or Korean; one of these comes with most systems.
+WIDE_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "SimHei", "PingFang SC",
+    "Hiragino Sans GB", "WenQuanYi Zen Hei", "Arial Unicode MS",
+)  # fmt: skip
 
 
 def confusion_matrix(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -140,9 +148,17 @@ def draw_mistakes(root: Path, rows: Sequence[dict], logits: torch.Tensor, labels
         except PhotosError:  # taken away since
             axis.text(0.5, 0.5, "photo not found", ha="center", va="center")
         axis.set_title(f"{said} {probability[index]:.2f}\nis {true}", fontsize=8, loc="center")
-        lines.append(f"{rows[index]['path']}: {said} ({probability[index]:.2f}), is {true}")
+        path_said = printable(rows[index]["path"])
+        lines.append(f"{path_said}: {said} ({probability[index]:.2f}), is {true}")
     figure.savefig(path)
     return lines
+
+
+def label_style() -> dict:
+    """Return Matplotlib's settings under which any class name can be a label, dollars included."""
+    fonts = set(font_manager.get_font_names())
+    family = ["DejaVu Sans", *(name for name in WIDE_FONTS if name in fonts)]
+    return STYLE | {"font.family": family, "text.parse_math": False}
 
 
 def new_figure(width: float, height: float, rows: int = 1, columns: int = 1):
@@ -163,18 +179,20 @@ def write_report(path: str | Path) -> Path:
         raise PhotosError(f"{run.path} is not finished; go on with --resume.")
     config = run.config()
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    root, classes = Path(config["photos"]), config["classes"]
+    root, classes = Path(config["photos"]), [printable(name) for name in config["classes"]]
     split = "test" if (run / "test.pt").is_file() else "validation"
     outputs = {s: read_state(run / f"{s}.pt") for s in {split, "validation"}}
     logits, labels = outputs[split]["logits"], outputs[split]["labels"]
     rows = [row for row in read_lines(run / "split.jsonl") if row["split"] == split]
     matrix = confusion_matrix(logits, labels)
     history = run.history()
-    if len(history) > 1:
-        draw_curves(history, run / "curves.png")
-    draw_confusion(matrix, classes, run / "confusion.png")
-    draw_reliability(logits, labels, run / "reliability.png")
-    mistakes = draw_mistakes(root, rows, logits, labels, classes, run / "mistakes.png")
+    with plt.rc_context(label_style()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph")  # a name that no font has: the page says it too
+        if len(history) > 1:
+            draw_curves(history, run / "curves.png")
+        draw_confusion(matrix, classes, run / "confusion.png")
+        draw_reliability(logits, labels, run / "reliability.png")
+        mistakes = draw_mistakes(root, rows, logits, labels, classes, run / "mistakes.png")
     body = [
         *headline(config, result, split, labels),
         *curve_section(history),
@@ -235,7 +253,8 @@ def class_section(matrix: torch.Tensor, classes: Sequence[str], split: str) -> l
         "<h2>Classes</h2>",
         f"<p>Of the {split} photos. Recall: the share of a class's photos that is found; "
         "precision: the share of those called so that is right.</p>",
-        "<div class=wide><table><tr><th scope=col>class</th><th scope=col class=n>photos</th>"
+        "<div class=wide tabindex=0 role=region aria-label=Classes><table>"
+        "<tr><th scope=col>class</th><th scope=col class=n>photos</th>"
         "<th scope=col class=n>recall</th><th scope=col class=n>95 % interval</th>"
         "<th scope=col class=n>precision</th><th scope=col class=n>F1</th></tr>",
     ]
@@ -296,6 +315,11 @@ def mistake_section(mistakes: Sequence[str], split: str) -> list[str]:
     ]  # fmt: skip
 
 
+def block(text: str) -> str:
+    """Return preformatted text that keys can scroll where it is wider than the page."""
+    return f"<pre tabindex=0>{html.escape(text)}</pre>"
+
+
 def origin_section(run: RunFolder, config: dict) -> list[str]:
     """Return the last section: the photos, the recipe, and how to repeat and to use the run."""
     inspection = json.loads((run / "inspection.json").read_text(encoding="utf-8"))
@@ -308,9 +332,9 @@ def origin_section(run: RunFolder, config: dict) -> list[str]:
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     return [
         "<h2>Use it</h2>",
-        f"<pre>tutorial-utils predict {html.escape(shlex.quote(str(run.path)))} PHOTO ...</pre>",
-        "<h2>Photos</h2>", f"<pre>{html.escape(inspection['summary'])}</pre>",
-        "<h2>Repeat it</h2>", f"<pre>{html.escape(shlex.join(config['command']))}</pre>",
+        block(f"tutorial-utils predict {shlex.quote(str(run.path))} PHOTO ..."),
+        "<h2>Photos</h2>", block(inspection["summary"]),
+        "<h2>Repeat it</h2>", block(shlex.join(config["command"])),
         f"<p>{html.escape(versions)}; {config['threads']} threads.</p>",
         "<details><summary>Recipe</summary><table>", *rows, "</table></details>",
     ]  # fmt: skip

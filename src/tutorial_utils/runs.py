@@ -7,7 +7,7 @@
 ``best.pt``        the best model so far, for ``checkpoints.load_classifier``
 ``last.pt``        weights, optimizer and all else that the next epoch needs
 ``result.json``    the figures at the end; ``test.pt`` the test photos' logits
-``report.md``      the report, with ``curves.png`` and others
+``report.html``    the report, with ``curves.png`` and others
 =================  ===================================================================
 
 An epoch is finished once ``last.pt`` is in place; it is written last, so a process that is killed
