@@ -20,10 +20,10 @@ from pathlib import Path
 
 import torch
 
+from tutorial_utils._files import read_lines, read_state
 from tutorial_utils.evaluation import mcnemar, mean_interval
-from tutorial_utils.recipe import Recipe
+from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.results import save_results
-from tutorial_utils.storage import read_lines, read_state
 
 SEEDS = (0, 1, 2)
 
@@ -32,8 +32,8 @@ def run(photos: Path, out: Path, *options: str) -> tuple[torch.Tensor, float]:
     """Fine-tune in a process of its own; return which test photos are right, and CPU seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
-        [sys.executable, "-m", "tutorial_utils", "finetune", str(photos), "--out", str(out),
-         "--quiet", "--cpu", *options],
+        [sys.executable, "-m", "tutorial_utils.finetune", "finetune", str(photos),
+         "--out", str(out), "--quiet", "--cpu", *options],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True,
     )  # fmt: skip
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -28,10 +28,10 @@ from PIL import Image
 from torch import nn
 
 from tutorial_utils.checkpoints import eval_transform
-from tutorial_utils.inspection import Photo, inspect_photos, split_photos
-from tutorial_utils.listing import list_photos
-from tutorial_utils.photo_data import PhotoDataset, batches, cache_features, make_loader
-from tutorial_utils.probe import fit_probe
+from tutorial_utils.finetune.inspect import Photo, inspect_photos, split_photos
+from tutorial_utils.finetune.listing import list_photos
+from tutorial_utils.finetune.loading import PhotoDataset, batches, cache_features, make_loader
+from tutorial_utils.finetune.probe import fit_probe
 from tutorial_utils.results import save_results
 
 COUNTS = (1_000, 5_000, 20_000, 50_000, 100_000)

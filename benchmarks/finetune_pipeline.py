@@ -32,8 +32,8 @@ from PIL import Image
 from torchvision import io as tvio
 from torchvision.transforms import v2
 
+from tutorial_utils._decoding import read_photo
 from tutorial_utils.checkpoints import eval_transform
-from tutorial_utils.decoding import read_photo
 from tutorial_utils.photos import PHOTOS, load_photo
 from tutorial_utils.results import save_results
 

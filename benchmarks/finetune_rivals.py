@@ -464,7 +464,7 @@ def run_ours(name: str, photos: Path, seed: int, path: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
     command = ["finetune", str(photos), "--out", str(out), *OURS[name], "--seed", str(seed)]
     process = subprocess.Popen(
-        [sys.executable, "-m", "tutorial_utils", *command],
+        [sys.executable, "-m", "tutorial_utils.finetune", *command],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     _, status, used = os.wait4(process.pid, 0)

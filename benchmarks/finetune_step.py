@@ -36,14 +36,14 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from tutorial_utils.building import choose_precision, training_mode
-from tutorial_utils.engine import Trainer
-from tutorial_utils.finetune import ACCELERATE_NAMES
-from tutorial_utils.folding import FoldedConv2d, fold_batchnorm
+from tutorial_utils.finetune.folding import FoldedConv2d, fold_batchnorm
+from tutorial_utils.finetune.model_factory import choose_precision, training_mode
+from tutorial_utils.finetune.pipeline import ACCELERATE_NAMES
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.strided import conv2d
+from tutorial_utils.finetune.trainer import Trainer
 from tutorial_utils.models import parameter_groups
-from tutorial_utils.recipe import Recipe
 from tutorial_utils.results import save_results
-from tutorial_utils.strided import conv2d
 
 CLASSES, BATCH, PIXELS = 10, 32, 224
 LAST = torch.channels_last
@@ -60,7 +60,7 @@ PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e
 
 
 class Strided(FoldedConv2d):
-    """A folded convolution with the fast gradient of ``tutorial_utils.strided``."""
+    """A folded convolution with the fast gradient of ``tutorial_utils.finetune.strided``."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Return convolution and normalisation of x (N, in_channels, H, W)."""

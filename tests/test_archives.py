@@ -9,9 +9,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from tutorial_utils import archives
-from tutorial_utils.archives import unpack_photos
 from tutorial_utils.errors import PhotosError
+from tutorial_utils.finetune import archives
+from tutorial_utils.finetune.archives import unpack_photos
 
 FILES = {"photos/cat/1.jpg": b"one", "photos/狗 🐕/2 2.jpg": b"two" * 1000, "photos/cat/3.jpg": b""}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tutorial_utils.decoding import open_header, photo_suffixes, read_photo
+from tutorial_utils._decoding import open_header, photo_suffixes, read_photo
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.photos import load_photo
 

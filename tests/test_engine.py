@@ -14,16 +14,21 @@ from torch import nn
 from torchvision.models import get_model
 from torchvision.models.inception import InceptionOutputs
 
-from tutorial_utils import engine
-from tutorial_utils.augmentation import train_transform
-from tutorial_utils.building import build_model, choose_precision, logits_and_loss, training_mode
-from tutorial_utils.engine import Shares, Trainer, rate_factor, stop_requests
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.inspection import inspect_photos
-from tutorial_utils.lr_finder import range_test, suggest
+from tutorial_utils.finetune import trainer as engine
+from tutorial_utils.finetune.inspect import inspect_photos
+from tutorial_utils.finetune.loading import PhotoDataset
+from tutorial_utils.finetune.lr_finder import range_test, suggest
+from tutorial_utils.finetune.model_factory import (
+    build_model,
+    choose_precision,
+    logits_and_loss,
+    training_mode,
+)
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.trainer import Shares, Trainer, rate_factor, stop_requests
+from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import parameter_groups
-from tutorial_utils.photo_data import PhotoDataset
-from tutorial_utils.recipe import Recipe
 
 QUICK = {"image_size": 32, "batch_size": 7, "epochs": 2, "augmentation": "none", "regime": "full",
          "ema": 0.0}  # fmt: skip

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torchvision.models import get_model
 
-from tutorial_utils import export
 from tutorial_utils.checkpoints import Classifier
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.export import export_classifier
+from tutorial_utils.finetune import export
+from tutorial_utils.finetune.export import export_classifier
 
 PREPROCESSING = {"resize": 72, "crop": 64, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}
 

@@ -11,15 +11,15 @@ import pytest
 import torch
 from photo_folders import make_photos
 
-from tutorial_utils import finetune as module
-from tutorial_utils import storage
+from tutorial_utils import _files as storage
 from tutorial_utils.checkpoints import load_classifier
-from tutorial_utils.cli import main
-from tutorial_utils.engine import Stopped
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune import finetune
-from tutorial_utils.recipe import Recipe
-from tutorial_utils.using import compare, evaluate
+from tutorial_utils.finetune import pipeline as module
+from tutorial_utils.finetune.cli import main
+from tutorial_utils.finetune.inference import compare, evaluate
+from tutorial_utils.finetune.pipeline import finetune
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.trainer import Stopped
 
 QUICK = {"image_size": 32, "batch_size": 8, "epochs": 3, "regime": "full", "ema": 0.0,
          "precision": "float32"}  # fmt: skip
@@ -177,9 +177,10 @@ import os, random, signal, sys, time
 from pathlib import Path
 sys.path[:0] = {path!r}
 import matplotlib.figure, torchvision.models
-from tutorial_utils import finetune, storage
+from tutorial_utils.finetune import pipeline as finetune
+from tutorial_utils import _files as storage
 from tutorial_utils.checkpoints import load_classifier
-from tutorial_utils.recipe import Recipe
+from tutorial_utils.finetune.recipe import Recipe
 
 photos, folder, recipe = {photos!r}, Path({folder!r}), Recipe(**{recipe!r})
 random.seed(0)
@@ -223,7 +224,7 @@ def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     whole = subprocess.run(
-        [sys.executable, "-m", "tutorial_utils", "finetune", str(photos), "--out",
+        [sys.executable, "-m", "tutorial_utils.finetune", "finetune", str(photos), "--out",
          str(tmp_path / "whole"), "--cpu", "--quiet", *options(recipe)],
         env=ENVIRONMENT, capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -275,7 +276,7 @@ def test_an_archive_is_unpacked_into_the_run_and_can_be_resumed(unbroken, photos
 def torchrun():
     return [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
-        "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "tutorial_utils",
+        "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "tutorial_utils.finetune",
     ]  # fmt: skip
 
 
@@ -286,7 +287,7 @@ def test_two_processes_give_the_result_of_one(launcher, torchrun, photos, tmp_pa
     command = torchrun if launcher == "torchrun" else [
         sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
         "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0",
-        "-m", "tutorial_utils",
+        "-m", "tutorial_utils.finetune",
     ]  # fmt: skip
     arguments = ["finetune", str(photos), "--out", str(tmp_path / "two"), "--cpu", "--quiet"]
     done = subprocess.run(

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models import get_model
 
-from tutorial_utils.folding import FoldedConv2d, fold_batchnorm
+from tutorial_utils.finetune.folding import FoldedConv2d, fold_batchnorm
 
 
 def shaken(model):

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from photo_folders import make_folders, photo
 from PIL import Image
 
-from tutorial_utils import inspection
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.inspection import Inspection, Photo, inspect_photos, split_photos
+from tutorial_utils.finetune import inspect as inspection
+from tutorial_utils.finetune.inspect import Inspection, Photo, inspect_photos, split_photos
 
 
 def inspect(root, **options):

@@ -7,7 +7,6 @@ Each test reads a chapter as it lies in the repository. Whether the outputs are 
 import ast
 import copy
 import re
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -20,10 +19,7 @@ from address import read_address, setup_source
 
 ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
-WORDS = range(1300, 2501)
-CODE_CELLS = range(10, 31)
-LONGEST_CELL, LONGEST_LINE = 25, 88
-WORDS_A_LINE = (8, 25)
+LONGEST_LINE = 88
 LARGEST_PICTURE = 200_000  # bytes of PNG
 TAGS = {"hide-input", "hide-output", "nbval-ignore-output", "raises-exception", "remove-cell"}
 # What another machine, user or day would change in a stored output.
@@ -48,11 +44,6 @@ def read(path):
 def code_cells(notebook):
     """Return the code cells after the set-up cell."""
     return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
-
-
-def code_lines(cell):
-    """Return a cell's lines, without blank ones and comments."""
-    return [s for line in cell.source.splitlines() if (s := line.strip()) and s[0] != "#"]
 
 
 def prose(notebook):
@@ -128,31 +119,6 @@ def test_the_first_cell_is_the_set_up_and_the_second_the_title(path):
 def test_there_is_one_title(path):
     text = prose(read(path))
     assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
-
-
-@every_chapter
-def test_sizes_are_in_the_band(path):
-    notebook = read(path)
-    cells = code_cells(notebook)
-    sizes = [len(cell.source.splitlines()) for cell in cells]
-    words, lines = count_words(prose(notebook)), sum(len(code_lines(cell)) for cell in cells)
-    ratio = words / lines
-    faults = [
-        f"{value} {what}"
-        for what, value, good in (
-            ("words of prose", words, words in WORDS),
-            ("code cells", len(cells), len(cells) in CODE_CELLS),
-            (
-                "lines in the median cell",
-                statistics.median(sizes),
-                2 <= statistics.median(sizes) <= 6,
-            ),
-            ("lines in the longest cell", max(sizes), max(sizes) <= LONGEST_CELL),
-            ("words a code line", round(ratio, 1), WORDS_A_LINE[0] <= ratio <= WORDS_A_LINE[1]),
-        )
-        if not good
-    ]
-    assert not faults, ", ".join(faults)
 
 
 @every_chapter

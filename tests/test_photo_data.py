@@ -10,11 +10,11 @@ from photo_folders import make_folders
 from torch import nn
 from torchvision.transforms import v2
 
-from tutorial_utils import photo_data
-from tutorial_utils.decoding import read_photo
+from tutorial_utils._decoding import read_photo
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.inspection import inspect_photos
-from tutorial_utils.photo_data import (
+from tutorial_utils.finetune import loading as photo_data
+from tutorial_utils.finetune.inspect import inspect_photos
+from tutorial_utils.finetune.loading import (
     PhotoDataset,
     batches,
     cache_features,

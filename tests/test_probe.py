@@ -10,9 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from tutorial_utils import probe
-from tutorial_utils.models import head
-from tutorial_utils.probe import (
+from tutorial_utils.finetune import probe
+from tutorial_utils.finetune.probe import (
     CHUNK,
     fit_logistic,
     fit_probe,
@@ -21,6 +20,7 @@ from tutorial_utils.probe import (
     probe_logits,
     put_head,
 )
+from tutorial_utils.models import head
 
 
 def blobs(n, width, classes, seed=0, scale=1.0, shift=0.0):

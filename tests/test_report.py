@@ -12,11 +12,11 @@ from photo_folders import make_photos
 from PIL import Image
 from sklearn import metrics
 
+from tutorial_utils._files import read_state, write_state
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune import finetune
-from tutorial_utils.recipe import Recipe
-from tutorial_utils.report import class_rows, confusion_matrix, write_report
-from tutorial_utils.storage import read_state, write_state
+from tutorial_utils.finetune.pipeline import finetune
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.report import class_rows, confusion_matrix, write_report
 
 
 def test_the_classes_figures_are_scikit_learns():
@@ -96,7 +96,7 @@ def test_every_class_name_can_be_reported_and_printed(tmp_path):
     for name in ("$\\frac$", "帽子 🎩", "caf\ufffd"):
         assert f"<th scope=row>{name}</th>" in page
     photo = os.fsencode(photos / "test") + b"/caf\xe9/0.png"
-    command = [sys.executable, "-m", "tutorial_utils", "predict", tmp_path / "run", photo]
+    command = [sys.executable, "-m", "tutorial_utils.finetune", "predict", tmp_path / "run", photo]
     for encoding in ("utf-8", "ascii"):
         environment = os.environ | {"PYTHONIOENCODING": encoding}
         said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout

@@ -14,7 +14,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tutorial_utils import rendering, solids
+from tutorial_utils import _renderer as rendering
+from tutorial_utils import solids
 from tutorial_utils.solids import BACKGROUNDS, CLASSES, load_mask, make_solids, render_solid
 
 SMALL = {"counts": {"train": 2, "validation": 1, "test": 1}, "size": 16}

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from tutorial_utils import storage
-from tutorial_utils.errors import PhotosError
-from tutorial_utils.storage import (
+from tutorial_utils import _files as storage
+from tutorial_utils._files import (
     CheckpointError,
     explained,
     read_lines,
@@ -27,6 +26,7 @@ from tutorial_utils.storage import (
     write_lines,
     write_state,
 )
+from tutorial_utils.errors import PhotosError
 
 STATE = {"weights": torch.arange(12.0).view(3, 4), "epoch": 3, "names": ["a", "猫"], "none": None}
 
@@ -98,7 +98,7 @@ import subprocess, sys
 from pathlib import Path
 import torch
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.storage import read_state, write_state
+from tutorial_utils._files import read_state, write_state
 disk = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", disk], check=True)
 write_state(disk / "last.pt", {"epoch": 1})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from tutorial_utils.strided import StridedConv2d, StridedDepthwise
+from tutorial_utils.finetune.strided import StridedConv2d, StridedDepthwise
 
 
 @pytest.mark.parametrize("size", [(7, 7), (8, 8), (9, 12), (3, 3)])

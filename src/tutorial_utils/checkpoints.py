@@ -11,9 +11,9 @@ from torch import nn
 from torchvision.models import get_model
 from torchvision.transforms import v2
 
+from tutorial_utils._files import CheckpointError, read_state, write_state
 from tutorial_utils.folders import open_photo
 from tutorial_utils.models import replace_head
-from tutorial_utils.storage import CheckpointError, read_state, write_state
 
 PARTS = {"model", "classes", "preprocessing", "state_dict"}
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from tutorial_utils.decoding import read_photo
+from tutorial_utils._decoding import read_photo
 from tutorial_utils.errors import PhotosError
 
 SPLITS = ("train", "validation", "test")
@@ -38,7 +38,7 @@ def open_photo(path: str | Path, smallest: int | None = None) -> Image.Image:
     Args:
         path: the image's file.
         smallest: if given, JPEGs are decoded at a reduced scale that leaves both sides at least
-            this long. See ``tutorial_utils.decoding.read_photo``, which does the work.
+            this long. See ``tutorial_utils._decoding.read_photo``, which does the work.
 
     Raises:
         PhotoFolderError: the file is missing, is no image, is cut off, or is suspiciously huge.

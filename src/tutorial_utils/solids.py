@@ -1,6 +1,6 @@
 """A small labelled data set that is rendered, not downloaded: shaded solids on photo backgrounds.
 
-The images are drawn by :mod:`tutorial_utils.rendering`, the same pixels on every machine, and kept
+The images are drawn by :mod:`tutorial_utils._renderer`, the same pixels on every machine, and kept
 as PNG files: decoders agree on a PNG to the last bit, and do not on a JPEG.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tutorial_utils.rendering import BACKGROUNDS, CLASSES, check_scene, render_solid
+from tutorial_utils._renderer import BACKGROUNDS, CLASSES, check_scene, render_solid
 
 __all__ = ["BACKGROUNDS", "CLASSES", "SPLITS", "load_mask", "make_solids", "render_solid"]
 

@@ -19,13 +19,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler, Subset
 
-from tutorial_utils.augmentation import mixer
-from tutorial_utils.building import default_pieces, logits_and_loss, training_mode
 from tutorial_utils.errors import PhotosError
+from tutorial_utils.finetune.distributed import Part, gather_rows, share, share_dice
+from tutorial_utils.finetune.loading import PhotoDataset, batches, make_loader, mix
+from tutorial_utils.finetune.model_factory import default_pieces, logits_and_loss, training_mode
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.transforms import mixer
 from tutorial_utils.models import parameter_groups
-from tutorial_utils.photo_data import PhotoDataset, batches, make_loader, mix
-from tutorial_utils.processes import Part, gather_rows, share, share_dice
-from tutorial_utils.recipe import Recipe
 from tutorial_utils.training import predict
 
 AMP = {"no": False, "fp16": torch.float16, "bf16": torch.bfloat16}  # accelerate's names

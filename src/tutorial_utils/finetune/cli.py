@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from tutorial_utils.recipe import Recipe
+from tutorial_utils.finetune.recipe import Recipe
 
 INTERRUPTED, FAILED = 130, 2
 
@@ -81,7 +81,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils finetune``."""
-    from tutorial_utils.finetune import finetune
+    from tutorial_utils.finetune.pipeline import finetune
 
     finetune(
         options.photos, options.out, recipe_of(options), options.resume,
@@ -92,7 +92,7 @@ def run_finetune(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
-    from tutorial_utils.using import evaluate
+    from tutorial_utils.finetune.inference import evaluate
 
     found = evaluate(options.run, options.photos)
     if options.json:
@@ -106,7 +106,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 def run_predict(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils predict``."""
-    from tutorial_utils.using import predict_files
+    from tutorial_utils.finetune.inference import predict_files
 
     failed = 0
     for path, answer in predict_files(options.run, options.files, options.top):
@@ -124,7 +124,7 @@ def run_predict(options: argparse.Namespace) -> None:
 
 def run_compare(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils compare``."""
-    from tutorial_utils.using import compare
+    from tutorial_utils.finetune.inference import compare
 
     print(compare(options.runs))
 

@@ -16,14 +16,14 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 from torch import nn
 
-from tutorial_utils.decoding import read_photo
+from tutorial_utils._decoding import read_photo
+from tutorial_utils._files import read_lines, read_state
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, fit_temperature, wilson_interval
-from tutorial_utils.listing import printable
+from tutorial_utils.finetune.listing import printable
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.run_folder import RunFolder
 from tutorial_utils.plotting import BLUE, ORANGE, STYLE
-from tutorial_utils.recipe import Recipe
-from tutorial_utils.runs import RunFolder
-from tutorial_utils.storage import read_lines, read_state
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">

@@ -25,8 +25,8 @@ from pathlib import Path
 
 import torch
 
+from tutorial_utils._files import PARTIAL, explained, read_lines, read_state
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.storage import PARTIAL, explained, read_lines, read_state
 
 try:
     import fcntl

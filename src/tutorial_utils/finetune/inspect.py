@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 from tqdm.auto import tqdm
 
-from tutorial_utils.decoding import decode, open_header
-from tutorial_utils.duplicates import difference_hash, frequency_hash, near_groups
+from tutorial_utils._decoding import decode, open_header
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.listing import HOW, SPLITS, Listing, PhotoFile, list_photos, printable
+from tutorial_utils.finetune.duplicates import difference_hash, frequency_hash, near_groups
+from tutorial_utils.finetune.listing import HOW, SPLITS, Listing, PhotoFile, list_photos, printable
 
 CACHE_VERSION = 2
 HASH_SIZE = (

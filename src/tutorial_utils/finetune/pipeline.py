@@ -20,25 +20,25 @@ from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm.auto import tqdm
 
-from tutorial_utils.archives import unpack_photos
-from tutorial_utils.augmentation import train_transform
-from tutorial_utils.building import DTYPES, build_model, choose_precision
+from tutorial_utils._files import read_lines, read_state, write_json, write_lines, write_state
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
-from tutorial_utils.engine import Stopped, Trainer, predict_shared, stop_requests
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import accuracy, wilson_interval
-from tutorial_utils.export import export_classifier
-from tutorial_utils.folding import fold_batchnorm
-from tutorial_utils.inspection import Photo, inspect_photos, split_photos
-from tutorial_utils.lr_finder import range_test, suggest
+from tutorial_utils.finetune.archives import unpack_photos
+from tutorial_utils.finetune.distributed import together
+from tutorial_utils.finetune.export import export_classifier
+from tutorial_utils.finetune.folding import fold_batchnorm
+from tutorial_utils.finetune.inspect import Photo, inspect_photos, split_photos
+from tutorial_utils.finetune.loading import PhotoDataset, cache_features, feature_key
+from tutorial_utils.finetune.lr_finder import range_test, suggest
+from tutorial_utils.finetune.model_factory import DTYPES, build_model, choose_precision
+from tutorial_utils.finetune.probe import Probe, fit_probe, has_linear_head, probe_logits, put_head
+from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.report import write_report
+from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, versions
+from tutorial_utils.finetune.trainer import Stopped, Trainer, predict_shared, stop_requests
+from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
-from tutorial_utils.photo_data import PhotoDataset, cache_features, feature_key
-from tutorial_utils.probe import Probe, fit_probe, has_linear_head, probe_logits, put_head
-from tutorial_utils.processes import together
-from tutorial_utils.recipe import Recipe
-from tutorial_utils.report import write_report
-from tutorial_utils.runs import CONFIG, RunFolder, command, versions
-from tutorial_utils.storage import read_lines, read_state, write_json, write_lines, write_state
 
 ACCELERATE_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")

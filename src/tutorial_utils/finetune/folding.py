@@ -10,7 +10,7 @@ where they were and get the same gradients, up to rounding.
 import torch
 from torch import fx, nn
 
-from tutorial_utils.strided import conv2d
+from tutorial_utils.finetune.strided import conv2d
 
 
 class FoldedConv2d(nn.Conv2d):

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import torch
 
+from tutorial_utils._files import write_json
 from tutorial_utils.checkpoints import Classifier
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.storage import write_json
 
 KINDS = {"onnx": "model.onnx", "torch": "model.pt2"}
 TOLERANCE = 1e-4  # of the logits, relative to the largest: other programs add in another order

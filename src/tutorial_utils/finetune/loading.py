@@ -14,9 +14,9 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from tqdm.auto import tqdm
 
-from tutorial_utils.decoding import read_photo
+from tutorial_utils._decoding import read_photo
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.inspection import Photo
+from tutorial_utils.finetune.inspect import Photo
 
 IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker.*\n(?:[\w.]+\.)?\1: (.*)\Z", re.DOTALL)
 

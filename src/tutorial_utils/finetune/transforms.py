@@ -16,7 +16,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from tutorial_utils.checkpoints import Normalize, eval_transform
-from tutorial_utils.recipe import Recipe
+from tutorial_utils.finetune.recipe import Recipe
 
 
 def train_transform(amount: str, preprocessing: dict) -> v2.Compose:

@@ -8,9 +8,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models import get_model, get_model_weights
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.folding import fold_batchnorm
+from tutorial_utils.finetune.folding import fold_batchnorm
+from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.models import load_pretrained, replace_head, train_mode
-from tutorial_utils.recipe import Recipe
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tutorial_utils.decoding import photo_suffixes
+from tutorial_utils._decoding import photo_suffixes
 from tutorial_utils.errors import PhotosError
 
 SPLITS = ("train", "validation", "test")

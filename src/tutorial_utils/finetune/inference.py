@@ -6,15 +6,15 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from tutorial_utils._decoding import photo_suffixes, read_photo
+from tutorial_utils._files import read_lines, read_state
 from tutorial_utils.checkpoints import Classifier, eval_transform, load_classifier
-from tutorial_utils.decoding import photo_suffixes, read_photo
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import mcnemar, wilson_interval
-from tutorial_utils.folding import fold_batchnorm
-from tutorial_utils.inspection import inspect_photos
-from tutorial_utils.photo_data import PhotoDataset, batches, make_loader
-from tutorial_utils.runs import RunFolder
-from tutorial_utils.storage import read_lines, read_state
+from tutorial_utils.finetune.folding import fold_batchnorm
+from tutorial_utils.finetune.inspect import inspect_photos
+from tutorial_utils.finetune.loading import PhotoDataset, batches, make_loader
+from tutorial_utils.finetune.run_folder import RunFolder
 from tutorial_utils.training import predict
 
 
