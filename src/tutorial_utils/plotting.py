@@ -154,23 +154,6 @@ def show_images(
     return figure
 
 
-def plot_history(histories: Mapping[str, Sequence[Mapping[str, float]]], key: str, label: str):
-    """Plot one quantity of several training histories against the epoch; return the axes.
-
-    Args:
-        histories: name -> what ``training.fit`` returns (a list of dicts with ``"epoch"``).
-        key: the quantity, such as ``"train_loss"`` or ``"accuracy"``.
-        label: the y axis' label, with its unit.
-    """
-    _, axis = plt.subplots()
-    for (name, history), marker in zip(histories.items(), MARKERS, strict=False):
-        epochs = [row["epoch"] for row in history]
-        axis.plot(epochs, [row[key] for row in history], marker=marker, label=name)
-    axis.set(xlabel="epoch", ylabel=label)
-    axis.legend()
-    return axis
-
-
 def plot_intervals(results: Mapping[str, Sequence[float]], label: str):
     """Plot each name's runs as dots with their mean and 95 % t interval; return the axes.
 
