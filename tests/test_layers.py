@@ -1,0 +1,58 @@
+"""The package's two parts and their one direction: the program imports the lessons, never back."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutorial_utils"
+ROOMS = ("finetune", "interactive", "lab")
+
+
+def imported(source, package):
+    """Return the full names of all that a module's source imports; ``package``: where it stands."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) + 1 - node.level]) if node.level else ""
+            start = ".".join(filter(None, (base, node.module)))
+            names |= {f"{start}.{alias.name}" for alias in node.names}
+    return names
+
+
+def rooms_used(source, package):
+    """Return which rooms of the package a module's source imports from."""
+    names = imported(source, package)
+    return {n.split(".")[1] for n in names if n.startswith("tutorial_utils.")} & set(ROOMS)
+
+
+def rooms_of(path):
+    """Return which rooms of the package a file imports from."""
+    package = path.parent.relative_to(PACKAGE.parent).parts
+    return rooms_used(path.read_text(encoding="utf-8"), package)
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_a_lesson_imports_no_room(path):
+    assert rooms_of(path) == set()
+
+
+def test_figures_and_the_lab_do_not_import_the_program():
+    for room in ("interactive", "lab"):
+        for path in (PACKAGE / room).rglob("*.py"):
+            assert "finetune" not in rooms_of(path), path.name
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from . import finetune",
+        "from .finetune import cli",
+        "import tutorial_utils.finetune.probe",
+        "def f():\n    from tutorial_utils.finetune.probe import fit_probe",
+    ],
+)
+def test_an_import_that_runs_back_is_seen(line):
+    assert rooms_used(line, ("tutorial_utils",)) == {"finetune"}
