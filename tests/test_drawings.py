@@ -1,18 +1,16 @@
 """Drawings: valid, described, the same each time, and legible on a phone and in the dark."""
 
-import inspect
 import re
 from xml.etree import ElementTree
 
 import pytest
+import torch
+from torch import nn
+from torchvision import models
 
-from tutorial_utils.interactive import drawing, drawings
+from tutorial_utils.interactive import drawing, drawings, drawings_networks
 
-FUNCTIONS = [
-    function
-    for name, function in inspect.getmembers(drawings, inspect.isfunction)
-    if not name.startswith("_") and function.__module__ == drawings.__name__
-]
+FUNCTIONS = [getattr(drawings, name) for name in drawings.__all__]
 SVG = "{http://www.w3.org/2000/svg}"
 every_drawing = pytest.mark.parametrize("make", FUNCTIONS, ids=lambda make: make.__name__)
 
@@ -79,3 +77,32 @@ def test_on_a_phone_type_has_ten_pixels_and_ink_follows_the_theme(show):
         assert min(heights) >= 10
         assert page.evaluate("document.documentElement.scrollWidth") <= 375
         assert page.get_by_role("img").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("title", "name"),
+    {
+        "AlexNet": "alexnet",
+        "VGG-16": "vgg16",
+        "ResNet-50": "resnet50",
+        "MobileNetV2": "mobilenet_v2",
+    }.items(),
+)
+def test_networks_are_drawn_as_they_are(title, name):
+    with torch.device("meta"):
+        model = models.get_model(name, weights=None).eval()
+        found = []
+
+        def note(layer, _, output):
+            found.append((output.shape[-1] if output.ndim == 4 else 0, output.shape[1]))
+
+        for path, layer in model.named_modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear) and "downsample" not in path:
+                layer.register_forward_hook(note)
+        model(torch.zeros(1, 3, 224, 224))
+    drawn = [
+        (side, channels)
+        for layers, side, channels in drawings_networks.NETWORKS[title][2]
+        for _ in range(layers)
+    ]
+    assert drawn == found
