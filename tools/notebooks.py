@@ -34,25 +34,24 @@ def all_notebooks() -> list[Path]:
 
 
 def stamp_setup(notebook, source: str) -> None:
-    """Put the set-up cell's text into a notebook's first cell; add the cell if need be."""
-    first = notebook.cells[0] if notebook.cells else None
-    if (
-        first is None
-        or first.cell_type != "code"
-        or "remove-cell" not in first.metadata.get("tags", [])
-    ):
-        first = nbformat.v4.new_code_cell(id="set-up", metadata={"tags": ["remove-cell"]})
-        notebook.cells.insert(0, first)
-    first.source = source
-    first.outputs = []
+    """Put the set-up cell's text into the cell that is tagged for it; add the cell if need be."""
+    marked = [c for c in notebook.cells[:2] if "remove-cell" in c.metadata.get("tags", [])]
+    if not marked:
+        marked = [nbformat.v4.new_code_cell(id="set-up", metadata={"tags": ["remove-cell"]})]
+        notebook.cells.insert(1, marked[0])
+    marked[0].source = source
+    marked[0].outputs = []
 
 
 def tidy(notebook) -> None:
     """Drop or fix what differs from run to run: timings, versions, live widgets."""
+    chapter = notebook.metadata.get("book")
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    if chapter:
+        notebook.metadata["book"] = chapter
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
-        kept = ("tags", "mystnb") if cell.cell_type == "code" else ("tags",)
+        kept = ("tags", "mystnb", "book") if cell.cell_type == "code" else ("tags",)
         cell.metadata = {key: cell.metadata[key] for key in kept if cell.metadata.get(key)}
         cell.source = cell.source.strip("\n")
         for output in cell.get("outputs", []):
