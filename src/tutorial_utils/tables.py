@@ -1,16 +1,16 @@
-"""Results as tables: headings with units, numbers with as many digits as they deserve."""
+"""A small table for the page: headings, units, aligned numbers."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
 
 
 class Table:
-    """Rows with headings, shown as an HTML table and, where there is no HTML, as text.
+    """Rows of results, shown as a table that scrolls by itself where it is too wide.
 
     Args:
-        rows: dictionaries; the keys of the first are the headings, a missing value stays empty.
-        digits: heading -> digits after the point of its numbers; others are shown as they are.
-        units: heading -> unit, put behind the heading in brackets.
+        rows: one dict for each row; the keys of all of them, in order, are the headings.
+        digits: heading -> digits after the point for the floats below it.
+        units: heading -> the unit written after it.
     """
 
     def __init__(
@@ -19,42 +19,50 @@ class Table:
         digits: Mapping[str, int] | None = None,
         units: Mapping[str, str] | None = None,
     ) -> None:
-        if not rows:
-            raise ValueError("a table needs at least one row.")
-        self.rows, self.digits, self.units = list(rows), dict(digits or {}), dict(units or {})
+        self.rows = [dict(row) for row in rows]
+        self.digits, self.units = dict(digits or {}), dict(units or {})
+        self.headings = list(dict.fromkeys(key for row in self.rows for key in row))
 
-    def headings(self) -> list[str]:
-        """Return the headings with their units."""
-        return [f"{key} ({self.units[key]})" if key in self.units else key for key in self.rows[0]]
-
-    def cells(self) -> list[list[str]]:
-        """Return the rows as texts."""
-        return [[self._text(key, row.get(key, "")) for key in self.rows[0]] for row in self.rows]
-
-    def _text(self, key: str, value: object) -> str:
+    def cell(self, row: Mapping[str, object], heading: str) -> str:
+        """Return one cell's text."""
+        value = row.get(heading)
         if value is None:
             return ""
         if isinstance(value, str | bool):
             return str(value)
-        if key in self.digits:
-            return f"{value:,.{self.digits[key]}f}"
-        return f"{value:,}" if isinstance(value, int) else str(value)
+        if heading in self.digits:
+            text = f"{value:,.{self.digits[heading]}f}"
+            return text.removeprefix("-") if float(text.replace(",", "")) == 0 else text
+        return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{escape(text)}</th>" for text in self.headings())
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(text)}</td>" for text in row) + "</tr>"
-            for row in self.cells()
+        left = [
+            all(isinstance(row.get(h), str | bool | None) for row in self.rows)
+            for h in self.headings
+        ]
+        align = ["left" if is_text else "right" for is_text in left]
+        heads = "".join(
+            f'<th scope="col" style="text-align:{side}">{escape(heading)}'
+            + (f" ({escape(self.units[heading])})" if heading in self.units else "")
+            + "</th>"
+            for heading, side in zip(self.headings, align, strict=True)
+        )
+        body = "\n".join(
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:{side}">{escape(self.cell(row, heading))}</td>'
+                for heading, side in zip(self.headings, align, strict=True)
+            )
+            + "</tr>"
+            for row in self.rows
         )
         return (
-            '<div style="overflow-x:auto"><table class="results">'
-            f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            '<div class="book-table" style="overflow-x:auto" tabindex="0">'
+            f'<table class="dataframe">\n<thead><tr>{heads}</tr></thead>\n'
+            f"<tbody>\n{body}\n</tbody></table></div>"
         )
 
     def __repr__(self) -> str:
-        lines = [self.headings(), *self.cells()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        return "\n".join(
-            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        )
+        lines = [" | ".join(self.headings)]
+        lines += [" | ".join(self.cell(row, h) for h in self.headings) for row in self.rows]
+        return "\n".join(lines)
