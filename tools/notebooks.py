@@ -25,6 +25,8 @@ LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
+FOLDED = {"hide-input", "hide-cell"}  # in the page; in JupyterLab and on Colab too
 TIMEOUT = 300  # seconds a cell
 
 
@@ -51,7 +53,7 @@ def tidy(notebook) -> None:
         notebook.metadata["book"] = chapter
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
-        kept = ("tags", "mystnb", "book") if cell.cell_type == "code" else ("tags",)
+        kept = KEPT if cell.cell_type == "code" else ("tags",)
         cell.metadata = {key: cell.metadata[key] for key in kept if cell.metadata.get(key)}
         cell.source = cell.source.strip("\n")
         for output in cell.get("outputs", []):
@@ -75,6 +77,9 @@ def run(path: Path, execute: bool = True) -> bool:
     """Stamp, execute and tidy one notebook; return whether the file changed."""
     notebook = nbformat.read(path, as_version=4)
     stamp_setup(notebook, setup_source(read_address()))
+    for cell in notebook.cells:
+        if FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
     if execute:
         NotebookClient(
             notebook,
