@@ -62,10 +62,16 @@ function classMap(map, w, classes, c) {
   });
 }
 
-/** The loss, step by step, up to step `last`; null where nothing was learnt. */
+/** Of the losses those worth drawing: the last steps of a fit change nothing that one could see. */
+function visible(losses) {
+  const end = losses[losses.length - 1], near = losses.findIndex((v) => v - end < 0.005 * losses[0]);
+  return losses.slice(0, Math.max(near, 5) + 1);
+}
+
+/** The loss, step by step, up to step `last`. */
 function curve(losses, last) {
   const w = 260, h = 110, left = 38, bottom = 24, top = losses[0] * 1.05;
-  const x = (i) => left + ((w - left - 8) * i) / (losses.length - 1);
+  const x = (i) => left + ((w - left - 8) * i) / Math.max(1, losses.length - 1);
   const y = (v) => 6 + (h - bottom - 6) * (1 - v / top);
   const points = losses.slice(0, last + 1).map((v, i) => `${x(i).toFixed(1)},${y(v).toFixed(1)}`).join(" ");
   const text = (value, at, up, anchor = "end") => make("text", { x: at, y: up, "text-anchor": anchor }, value);
@@ -74,7 +80,7 @@ function curve(losses, last) {
   make("line", { x1: left, x2: w - 8, y1: y(0), y2: y(0) }), make("line", { x1: left, x2: left, y1: 6, y2: y(0) }),
   text(losses[0].toFixed(2), left - 5, y(losses[0]) + 4), text("0", left - 5, y(0) + 4),
   text("loss", left + 5, 15, "start"), text(`step ${last}`, w - 8, h - 6),
-  make("polyline", { points }), make("circle", { cx: x(last), cy: y(losses[last]), r: 3.5 }));
+  make("polyline", { points }), points.split(" ").map((at) => make("circle", { cx: at.split(",")[0], cy: at.split(",")[1], r: 2 })), make("circle", { cx: x(last), cy: y(losses[last]), r: 3.5 }));
 }
 
 /** Wilson's 95 % interval of a share, in per cent: how far few photos can be trusted. */
@@ -85,4 +91,4 @@ function wilson(right, count) {
   return [Math.floor(100 * Math.max(0, middle - half) + 1e-9), Math.ceil(100 * Math.min(1, middle + half) - 1e-9)];
 }
 
-const percent = (p) => (p > 0.995 && p < 1 ? "> 99 %" : p < 0.005 && p > 0 ? "< 1 %" : `${Math.round(100 * p)} %`);
+const percent = (p) => (p > 0.995 && p < 1 ? ">\u00a099\u00a0%" : p < 0.005 && p > 0 ? "<\u00a01\u00a0%" : `${Math.round(100 * p)}\u00a0%`);

@@ -61,34 +61,49 @@ SIDE, SEED = 224, 700_000
 # --- The scripts. ---
 
 
-LITERAL = re.compile(r'("(?:\\.|[^"\\])*"|`(?:\\.|[^`\\])*`)')
-SPACES = re.compile(r" ?([-+*=<>?:;,(){}\[\]&|!%]) ?")
-
-
-def squeeze(line: str) -> str:
-    """Drop spaces and a comment at the line's end, where it is plain that they are not text."""
-    if line.count("`") not in (0, 2):  # a template inside another one
-        return line
-    parts = LITERAL.split(line)  # code and text in turn
-    if any(re.search("[\"'`/]", code) for code in parts[::2]):
-        code, *comment = line.split(" // ")
-        plain = comment and not re.search("[\"'`/]", code)
-        return squeeze(code.rstrip()) if plain else line
-    # No spaces between "+ +" or "- -", which would make another operator of the two.
-    parts[::2] = (c if re.search(r"[-+] ?[-+]", c) else SPACES.sub(r"\1", c) for c in parts[::2])
-    return "".join(parts)
+# What must stay as it is (strings, regular expressions), and what can go (comments).
+TEXT = re.compile(r'"(?:\\.|[^"\\])*"')
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\n\[])+/[a-z]*")
+TEMPLATE = re.compile(r"(?:\\.|[^`\\$]|\$(?!\{))*(`|\$\{)")  # to its end, or to the next ${
 
 
 def tidy(source: str) -> str:
-    """Drop comments, indentation and spaces: the page loads what the browser needs."""
-    lines, comment = [], False
-    for line in source.splitlines():
-        line = line.strip()
-        comment = comment or line.startswith("/**")
-        if line and not comment and not line.startswith("//"):
-            lines.append(squeeze(line))
-        comment = comment and not line.endswith("*/")
-    return "\n".join(lines)
+    """Drop comments, indentation and needless spaces; text in quotes and line ends stay."""
+    out, code, at, depth = [], "", 0, []  # depth: of the braces inside each open ${
+
+    def flush():
+        nonlocal code
+        code = re.sub(r"[ \n]*\n[ \n]*", "\n", code)
+        # "+ +" and "- -" stay apart: without the space they would be another operator.
+        code = re.sub(r" *([*/=<>?:;,(){}\[\]&|!%]) *|(?<![-+]) *([-+]) *(?![-+])", r"\1\2", code)
+        out.append(code)
+        code = ""
+
+    while at < len(source):
+        here = source[at]
+        before = code.rstrip()[-1:] or "("
+        kept = here == '"' and TEXT.match(source, at)
+        if here == "/" and (found := COMMENT.match(source, at)):
+            at = found.end()
+            continue
+        if here == "/" and before in "(=,:?&|![{};>":
+            kept = PATTERN.match(source, at)
+        if here == "`" or (here == "}" and depth and depth[-1] == 0):
+            depth = depth[:-1] if here == "}" else depth
+            kept = TEMPLATE.match(source, at + 1)
+            depth += [0] * (kept[1] == "${")
+        elif here in "{}" and depth:
+            depth[-1] += 1 if here == "{" else -1
+        if kept:
+            flush()
+            out.append(source[at : kept.end()])
+            at = kept.end()
+        else:
+            code += here
+            at += 1
+    flush()
+    return "".join(out).strip()
 
 
 def read_scripts() -> str:

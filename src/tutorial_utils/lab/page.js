@@ -321,7 +321,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
     const labels = used.flatMap((c, i) => c.rows.map(() => i)), message = { rows: rows.map((row) => row.features), labels, classes: used.length };
     const first = ({ w, losses }) => {
       if (mine !== this.run || worker !== this.worker) return;
-      this.fitted = { used, w, losses, rows, labels, left: undefined };
+      this.fitted = { used, w, losses: visible(losses), rows, labels, left: undefined };
       this.animate();
       this.answer();
     };
@@ -375,7 +375,8 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       const unsure = rows.filter((row) => row.unsure).length;
       parts.push(make("p", { class: "verdict" }, make("b", {}, `${right} of ${rows.length} right`), " when it is asked about each photo after learning only from the others."),
         make("div", { class: "dots", "aria-hidden": "true" }, rows.map((row, r) => make("i", { class: row.item.className || "good", style: `--mine:var(--c${used[labels[r]].colour})` }))),
-        make("p", {}, `So on new photos like these, expect between ${low} % and ${high} %. Guessing the larger class gets ${percent(most / rows.length)}.`,
+        make("p", {}, right <= most ? `Guessing the larger class gets ${percent(most / rows.length)}: it cannot tell these classes apart. More photos may help, or things that differ more.`
+          : `So on new photos like these, expect between ${low}\u00a0% and ${high}\u00a0%. Guessing the larger class gets ${percent(most / rows.length)}.`,
           unsure ? ` Look at the ${unsure === 1 ? "photo" : `${unsure} photos`} marked ✗ or ? above.` : ""));
       const few = used.filter((c) => c.rows.length < FEW).map((c) => c.name);
       if (few.length) parts.push(make("p", { class: "hint" }, `Few photos so far: ${list(few)}. ${FEW} to 20 of each make it steadier.`));
@@ -419,6 +420,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       this.last = seen;
       if (!live) this.lastPhoto = photo;
       this.answer(live);
+      return true;
     } catch (error) {
       if (worker === this.worker && !live) this.say(`${photo.name || "That"} is not a photo that this browser can read.`);
     }
@@ -513,8 +515,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       if (this.recording || this.adding || !this.fitted) { await new Promise((ok) => setTimeout(ok, 50)); continue; }
       const video = this.classes[0]?.video;
       if (!video?.videoWidth) continue;
-      await this.ask(await createImageBitmap(video), true);
-      this.frames++;
+      if (await this.ask(await createImageBitmap(video), true)) this.frames++;
     }
   }
 
@@ -551,7 +552,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       if (worker !== this.worker || fit !== this.fitted) return;
       const count = rows.length, bar = (name, n) => {
         const [low, high] = wilson(n, count);
-        return make("div", { class: "answer", style: `--p:${n / count};--mine:var(--c0);--fill:var(--f0)` }, make("span", {}, `${name} (${low} to ${high} % on new photos)`), make("b", {}, `${n} of ${count}`));
+        return make("div", { class: "answer", style: `--p:${n / count};--mine:var(--c0);--fill:var(--f0)` }, make("span", {}, `${name} (${low} to ${high}\u00a0% on new photos)`), make("b", {}, `${n} of ${count}`));
       };
       this.untrained = right;
       this.versusResult.replaceChildren(make("div", { class: "bars" }, bar("Pretrained, frozen", fit.right), bar("Untrained, frozen", right)),
