@@ -13,7 +13,7 @@ from tutorial_utils import interactive
 from tutorial_utils.interactive import ConvolutionExplorer, SoftmaxFigure
 from tutorial_utils.interactive.base import FOLDER, compact
 
-FIGURES = [getattr(interactive, name) for name in interactive.__all__]
+FIGURES = [getattr(interactive, name) for name in interactive.__all__ if name != "Question"]
 MOST_BYTES = 20_000
 
 

@@ -14,6 +14,59 @@ SKY, VERMILION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
 COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK, YELLOW)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
+# One colour for each way to train and for each family of models, in every figure of the book. All
+# have a contrast of 3 or more on white and on the dark theme's ground; a family has its own marker
+# too, since nobody tells eleven colours apart.
+GREY, PURPLE, BROWN, TEAL = "#767676", "#8B6FE8", "#A6761D", "#2A93A8"
+METHOD_COLORS = {
+    "scratch": GREY,
+    "frozen": BLUE,
+    "head then full": GREEN,
+    "full": VERMILION,
+    "discriminative": PINK,
+}
+FAMILY_COLORS = {
+    "AlexNet": GREY,
+    "VGG": BROWN,
+    "Inception": TEAL,
+    "ResNet": BLUE,
+    "DenseNet": "#5B7A99",
+    "MobileNet": GREEN,
+    "EfficientNet": "#5E9421",
+    "RegNet": "#8A8D1F",
+    "ConvNeXt": VERMILION,
+    "ViT": PURPLE,
+    "Swin": "#B0578D",
+}
+FAMILY_MARKERS = dict(zip(FAMILY_COLORS, "XPdo*svh^Dp", strict=True))
+# How torchvision's names of a family's models begin.
+FAMILY_NAMES = {
+    "AlexNet": ("alexnet",),
+    "VGG": ("vgg",),
+    "Inception": ("googlenet", "inception"),
+    "ResNet": ("resnet", "resnext", "wide_resnet"),
+    "DenseNet": ("densenet",),
+    "MobileNet": ("mobilenet", "mnasnet", "shufflenet", "squeezenet"),
+    "EfficientNet": ("efficientnet",),
+    "RegNet": ("regnet",),
+    "ConvNeXt": ("convnext",),
+    "ViT": ("vit", "deit", "maxvit"),
+    "Swin": ("swin",),
+}
+
+
+def family_of(name: str) -> str:
+    """Return the family of a model, a key of ``FAMILY_COLORS``, from its torchvision name.
+
+    Raises:
+        ValueError: the name begins as no family's names do.
+    """
+    for family, starts in FAMILY_NAMES.items():
+        if name.startswith(starts):
+            return family
+    raise ValueError(f"{name!r} belongs to none of {', '.join(FAMILY_NAMES)}.")
+
+
 STYLE = {
     "figure.figsize": (7.0, 3.6),
     "figure.dpi": 100,

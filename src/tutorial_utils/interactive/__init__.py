@@ -7,6 +7,7 @@ from tutorial_utils.interactive.layer_stack import LayerStack
 from tutorial_utils.interactive.learning_rate import LearningRate
 from tutorial_utils.interactive.model_chooser import ModelChooser
 from tutorial_utils.interactive.pooling_shift import PoolingShift
+from tutorial_utils.interactive.question import Question
 from tutorial_utils.interactive.softmax import SoftmaxFigure
 from tutorial_utils.interactive.threshold import ThresholdMetrics
 
@@ -18,6 +19,7 @@ __all__ = [
     "LearningRate",
     "ModelChooser",
     "PoolingShift",
+    "Question",
     "SoftmaxFigure",
     "ThresholdMetrics",
 ]

@@ -62,6 +62,7 @@ class InteractiveFigure:
 
     script: str
     label: str
+    kind = "figure"
     height = 320  # pixels to keep free while loading, so that the page does not jump
 
     def parameters(self) -> dict:
@@ -75,13 +76,14 @@ class InteractiveFigure:
     def _repr_html_(self) -> str:
         module = read_module(self.script)
         # An element cannot be redefined in a live page: a changed script gets another name.
-        tag = f"book-figure-{hashlib.sha256(module.encode()).hexdigest()[:8]}"
+        tag = f"book-{self.kind}-{hashlib.sha256(module.encode()).hexdigest()[:8]}"
         parameters = json.dumps(self.parameters(), separators=(",", ":"), ensure_ascii=False)
         # In single quotes, so that JSON's many double quotes stay one character each.
         parameters = html.escape(parameters, quote=False).replace("'", "&#39;")
         define = f'customElements.get("{tag}")||customElements.define("{tag}",Main);'
+        kind = "" if self.kind == "figure" else f" book-{self.kind}"
         return (
-            f'<{tag} class="book-figure" style="display:block;min-height:{self.height}px" '
+            f'<{tag} class="book-figure{kind}" style="display:block;min-height:{self.height}px" '
             f'aria-label="{html.escape(self.label)}" '
             f"data-parameters='{parameters}'>{self.fallback()}</{tag}>\n"
             f'<script type="module">\n{module}\n{define}\n</script>'
