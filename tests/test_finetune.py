@@ -13,13 +13,12 @@ from photo_folders import make_photos
 
 from tutorial_utils import _files as storage
 from tutorial_utils.checkpoints import load_classifier
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import PhotosError, Stopped
 from tutorial_utils.finetune import pipeline as module
 from tutorial_utils.finetune.cli import main
 from tutorial_utils.finetune.inference import compare, evaluate
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.trainer import Stopped
 
 QUICK = {"image_size": 32, "batch_size": 8, "epochs": 3, "regime": "full", "ema": 0.0,
          "precision": "float32"}  # fmt: skip

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import torch
 
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import CheckpointError, PhotosError
 
 PARTIAL = ".partial"
 FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-class CheckpointError(ValueError):
-    """The file cannot be used as a classifier; the message says why."""
 
 
 def explained(path: Path, error: OSError) -> PhotosError:

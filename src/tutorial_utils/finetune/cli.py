@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from tutorial_utils.errors import BookError
 from tutorial_utils.finetune.recipe import Recipe
 
 INTERRUPTED, FAILED = 130, 2
@@ -143,19 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `tutorial-utils predict ... | head`
         sys.stderr.close()
         return 1
-    except Exception as error:
-        if type(error).__name__ == "Stopped":
-            print(f"tutorial-utils: {error}", file=sys.stderr)
-            return INTERRUPTED
-        if not is_expected(error):
-            raise
+    except BookError as error:  # anything else is a fault of ours and shows its traceback
         print(f"tutorial-utils: {error}", file=sys.stderr)
-        return FAILED
+        return error.exit_code
     return 0
-
-
-def is_expected(error: Exception) -> bool:
-    """Tell whether an error's message is meant for the reader: no traceback is needed."""
-    from tutorial_utils.weights import WeightsError
-
-    return isinstance(error, ValueError | FloatingPointError | WeightsError | OSError)

@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from tutorial_utils._files import read_lines, read_state, write_json, write_lines, write_state
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import PhotosError, Stopped
 from tutorial_utils.evaluation import accuracy, wilson_interval
 from tutorial_utils.finetune.archives import unpack_photos
 from tutorial_utils.finetune.distributed import together
@@ -36,7 +36,7 @@ from tutorial_utils.finetune.probe import Probe, fit_probe, has_linear_head, pro
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.report import write_report
 from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, versions
-from tutorial_utils.finetune.trainer import Stopped, Trainer, predict_shared, stop_requests
+from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
 from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
 
@@ -87,7 +87,7 @@ def finetune(
 
     Raises:
         PhotosError: the photos or the folder cannot be used; the message says what to change.
-        FloatingPointError: the loss is no number any more; the best epoch is kept.
+        DivergedError: the loss is no number any more; the best epoch is kept.
         Stopped: Ctrl-C; the message says how to go on.
     """
     state = PartialState(cpu=cpu, timeout=timedelta(hours=12))

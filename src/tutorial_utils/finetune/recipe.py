@@ -5,6 +5,8 @@ import json
 import math
 from dataclasses import dataclass, field
 
+from tutorial_utils.errors import RecipeError
+
 REGIMES = ("auto", "probe", "head-then-full", "full", "discriminative", "scratch")
 AUGMENTATIONS = ("none", "flip", "light", "standard", "strong")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
@@ -22,7 +24,7 @@ class Recipe:
     """How to train. Every field has a default that suits a few hundred photos.
 
     Raises:
-        ValueError: a value is out of its range; the message names the field and the range.
+        RecipeError: a value is out of its range; the message names the field and the range.
     """
 
     model: str = choice("mobilenet_v2", "any classifier of torchvision, by its name there")
@@ -69,14 +71,14 @@ class Recipe:
         _check(self, "seed workers patience weight_decay mixup cutmix", 0)
         _check(self, "label_smoothing warmup ema", 0, below=1)
         if self.lr <= 0 or not 0 < self.backbone_share <= 1:
-            raise ValueError(
+            raise RecipeError(
                 f"lr must be above 0 and backbone_share in (0, 1]; got {self.lr} and "
                 f"{self.backbone_share}."
             )
         if self.image_size is not None and self.image_size < 16:
-            raise ValueError(f"image_size must be at least 16 pixels, got {self.image_size}.")
+            raise RecipeError(f"image_size must be at least 16 pixels, got {self.image_size}.")
         if self.accumulate is not None and not 1 <= self.accumulate <= self.batch_size:
-            raise ValueError(
+            raise RecipeError(
                 f"accumulate is {self.accumulate}; it must be at least 1, and no more than the "
                 f"{self.batch_size} photos of a batch."
             )
@@ -94,19 +96,19 @@ class Recipe:
         """Make a recipe from a dict or JSON text; fields that are left out get their defaults.
 
         Raises:
-            ValueError: the text is no JSON object, or a field is unknown or out of range.
+            RecipeError: the text is no JSON object, or a field is unknown or out of range.
         """
         if isinstance(values, str):
             try:
                 values = json.loads(values)
             except json.JSONDecodeError as error:
-                raise ValueError(f"the recipe is not JSON: {error}.") from None
+                raise RecipeError(f"the recipe is not JSON: {error}.") from None
         if not isinstance(values, dict):
-            raise ValueError("a recipe is a JSON object of field: value.")
+            raise RecipeError("a recipe is a JSON object of field: value.")
         names = [f.name for f in dataclasses.fields(cls)]
         unknown = [name for name in values if name not in names]
         if unknown:
-            raise ValueError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(names)}.")
+            raise RecipeError(f"a recipe has no {', '.join(unknown)}; it has {', '.join(names)}.")
         return cls(**values)
 
 
@@ -114,12 +116,12 @@ def _check_kind(f: dataclasses.Field, value: object) -> None:
     """Check a value's type and that it is one of the allowed ones."""
     among = f.metadata["among"]
     if among and value not in among:
-        raise ValueError(f"{f.name} is {value!r}; it must be one of {', '.join(among)}.")
+        raise RecipeError(f"{f.name} is {value!r}; it must be one of {', '.join(among)}.")
     kinds = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}
     kinds |= {int | None: (int, type(None)), str | None: (str, type(None))}
     wrong = not isinstance(value, kinds[f.type]) or (isinstance(value, bool) and f.type is not bool)
     if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(f"{f.name} is {value!r}; expected {getattr(f.type, '__name__', f.type)}.")
+        raise RecipeError(f"{f.name} is {value!r}; expected {getattr(f.type, '__name__', f.type)}.")
 
 
 def _check(recipe: Recipe, names: str, low: float, below: float = math.inf) -> None:
@@ -127,4 +129,4 @@ def _check(recipe: Recipe, names: str, low: float, below: float = math.inf) -> N
         value = getattr(recipe, name)
         if not low <= value < below:
             end = "" if below == math.inf else f" and below {below}"
-            raise ValueError(f"{name} must be at least {low}{end}, got {value}.")
+            raise RecipeError(f"{name} must be at least {low}{end}, got {value}.")

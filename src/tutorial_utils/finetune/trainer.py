@@ -19,7 +19,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler, Subset
 
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import DivergedError, PhotosError
 from tutorial_utils.finetune.distributed import Part, gather_rows, share, share_dice
 from tutorial_utils.finetune.loading import PhotoDataset, batches, make_loader, mix
 from tutorial_utils.finetune.model_factory import default_pieces, logits_and_loss, training_mode
@@ -29,10 +29,6 @@ from tutorial_utils.models import parameter_groups
 from tutorial_utils.training import predict
 
 AMP = {"no": False, "fp16": torch.float16, "bf16": torch.bfloat16}  # accelerate's names
-
-
-class Stopped(Exception):
-    """The reader pressed Ctrl-C (or the machine asked us to end); what was done is saved."""
 
 
 def rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -164,7 +160,7 @@ class Trainer:
         """Do the rest of the epoch that ``progress`` stands in, validate, and return its row.
 
         Raises:
-            FloatingPointError: the loss is no number.
+            DivergedError: the loss is infinite or NaN.
             PhotosError: the memory does not suffice, or a photo cannot be read any more.
         """
         now = self.progress
@@ -178,7 +174,7 @@ class Trainer:
             self._set_rate()
             loss = self.careful_step(images, labels, size)
             if not math.isfinite(loss):
-                raise FloatingPointError(
+                raise DivergedError(
                     f"the loss is {loss} in step {now.step + 1} of epoch {now.epoch + 1}. Lower "
                     "the learning rate (--lr), or use --precision float32. The best epoch before "
                     "is kept."
@@ -306,7 +302,7 @@ class Trainer:
             if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             vars(self.progress).update(vars(Progress(**copy.deepcopy(state["progress"]))))
-        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (RuntimeError, KeyError, ValueError) as error:
             raise PhotosError(
                 f"last.pt does not fit this run's model and recipe: {str(error).splitlines()[0]}"
             ) from None

@@ -1,0 +1,227 @@
+"""Drawings of single layers: convolution in its several views, and normalisation's axes."""
+
+from tutorial_utils.interactive.drawing import (
+    BLUE,
+    FROZEN,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Drawing,
+)
+
+RGB = (VERMILION, GREEN, BLUE)
+PAPER = "var(--pst-color-background,var(--jp-layout-color0,Canvas))"
+
+
+def _sheets(d: Drawing, x: float, y: float, cells: int, side: float, window: int) -> None:
+    """Draw three sheets of cells behind one another, blue at the back, a window marked on each."""
+    for back in (2, 1, 0):
+        left, top = x + 13 * back, y - 11 * back
+        whole = cells * side
+        d.box(left, top, whole, whole, color=PAPER, fill=1, line=0)
+        d.box(left, top, whole, whole, color=RGB[back], fill=0.12, line=1, radius=0)
+        for i in range(1, cells):
+            for line in (
+                [(left + i * side, top), (left + i * side, top + whole)],
+                [(left, top + i * side), (left + whole, top + i * side)],
+            ):
+                d.line(*line, color=RGB[back], width=0.5, opacity=0.7)
+        if window:
+            d.box(
+                left, top, window * side, window * side, color=RGB[back], fill=0.5, line=2, radius=0
+            )
+
+
+def multi_channel_convolution() -> Drawing:
+    """Convolution over several channels: a kernel is as deep as its input and makes one map."""
+    d = Drawing(
+        "Convolution over several channels",
+        "An input of three channels, 5 by 5 each. A kernel has three sheets too, 3 by 3 each: it "
+        "is as deep as the input. It covers one window in all three channels, 27 products and a "
+        "bias add up to one number, and sliding makes one map of 3 by 3. Four such kernels make "
+        "an output of four channels: the weight has the shape 4, 3, 3, 3.",
+        366,
+    )
+    _sheets(d, 8, 40, 5, 18, 3)
+    d.text(62, 150, "input: 3 channels,\n5 × 5 each", size=11.5)
+    d.text(154, 78, "·", size=26, bold=True)
+    _sheets(d, 176, 58, 3, 18, 0)
+    d.text(214, 150, "one kernel:\n3 sheets, 3 × 3", size=11.5)
+    d.arrow((262, 76), (290, 76))
+    d.grid(296, 49, [[" "] * 3] * 3, side=18, colors={(0, 0): ORANGE}, fill=0.7)
+    d.text(322, 150, "one map,\n3 × 3", size=11.5)
+    d.text(180, 182, "one number: 3 × 3 × 3 = 27 products + bias", size=12, bold=True)
+    d.line((4, 202), (356, 202), width=0.6, opacity=0.5)
+    colors = (ORANGE, PURPLE, GREEN, FROZEN)
+    for index, color in enumerate(colors):
+        y = 236 + 30 * index
+        d.volume(106, y - 10, 20, 20, 10, color=color, fill=0.3)
+        d.arrow((144, y), (206, y), color=color)
+        d.volume(214, y - 13, 26, 26, 2.5, color=color, fill=0.4)
+    d.text(48, 281, "4 kernels,\n3 × 3 × 3\neach", size=11.5)
+    d.text(302, 281, "output:\n4 channels,\none for each\nkernel", size=11.5)
+    d.text(180, 356, "weight (4, 3, 3, 3), bias (4): 112 numbers", size=12)
+    return d
+
+
+def im2col() -> Drawing:
+    """im2col: each window becomes one column, so that a convolution is one matrix product."""
+    d = Drawing(
+        "One window becomes one column",
+        "An image of 3 by 3 pixels, numbered 1 to 9, and a kernel of 2 by 2 with weights a, b, c, "
+        "d. Each of the four windows is written as a column of four numbers: 1 2 4 5, 2 3 5 6, "
+        "4 5 7 8 and 5 6 8 9. The kernel as one row times this matrix gives the four outputs at "
+        "once, which are folded back into a 2 by 2 map.",
+        330,
+    )
+    image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
+    windows = [(0, 0), (0, 1), (1, 0), (1, 1)]
+    colors = (ORANGE, BLUE, GREEN, PURPLE)
+    d.text(40, 10, "image", bold=True)
+    d.grid(4, 20, image, side=24)
+    for (i, j), color in zip(windows, colors, strict=True):
+        inset = 1.5 + 1.6 * (2 * i + j)
+        d.box(
+            4 + 24 * j + inset,
+            20 + 24 * i + inset,
+            48 - 2 * inset,
+            48 - 2 * inset,
+            color=color,
+            fill=0,
+            line=1.8,
+            radius=1,
+        )
+    d.text(150, 10, "each window, flat", bold=True)
+    d.arrow((84, 56), (104, 56))
+    for number, ((i, j), color) in enumerate(zip(windows, colors, strict=True)):
+        flat = [image[i + a][j + b] for a in (0, 1) for b in (0, 1)]
+        d.grid(
+            110 + 62 * number,
+            28,
+            [flat[:2], flat[2:]],
+            24,
+            {(a, b): color for a in (0, 1) for b in (0, 1)},
+        )
+        d.arrow((134 + 62 * number, 80), (224 + 36 * number, 112), color=color)
+    d.text(48, 142, "kernel (2 × 2)\nas one row", size=11.5)
+    d.grid(4, 166, [["a", "b", "c", "d"]], side=30, height=24)
+    d.text(142, 178, "×", size=16, bold=True)
+    columns = [[image[i + a][j + b] for i, j in windows] for a in (0, 1) for b in (0, 1)]
+    cells = {(row, column): colors[column] for row in range(4) for column in range(4)}
+    d.grid(206, 118, columns, 36, cells, height=26)
+    d.text(356, 234, "4 × 4: a column for each window", anchor="end", size=11)
+    d.text(8, 262, "=", size=16, bold=True)
+    top = {(0, column): colors[column] for column in range(4)}
+    words = ["a1+b2+\nc4+d5", "a2+b3+\nc5+d6", "a4+b5+\nc7+d8", "a5+b6+\nc8+d9"]
+    d.grid(20, 246, [words], 58, top, height=36, size=11)
+    d.arrow((256, 264), (276, 264))
+    square = {(0, 0): ORANGE, (0, 1): BLUE, (1, 0): GREEN, (1, 1): PURPLE}
+    d.grid(286, 246, [[" ", " "], [" ", " "]], 26, square)
+    d.text(180, 318, "row × matrix: all outputs at once, then folded back", size=11)
+    return d
+
+
+def stride_padding_dilation() -> Drawing:
+    """Stride, padding and dilation: where the kernel goes, and how large the output is."""
+    d = Drawing(
+        "Stride, padding and dilation",
+        "An input of 5 by 5 and a kernel of 3 by 3, in four ways. Plain: nine places, output 3 by "
+        "3. Stride 2: the kernel moves two pixels at a time, output 2 by 2. Padding 1: a rim of "
+        "zeros is put around, output 5 by 5. Dilation 2: the kernel's cells stand two pixels "
+        "apart, it covers 5 by 5, output 1 by 1.",
+        424,
+    )
+    cases = [
+        ("plain", 1, 0, 1),
+        ("stride s = 2", 2, 0, 1),
+        ("padding P = 1", 1, 1, 1),
+        ("dilation d = 2", 1, 0, 2),
+    ]
+    side = 16
+    for index, (name, stride, padding, dilation) in enumerate(cases):
+        x, y = 4 + 184 * (index % 2), 8 + 206 * (index // 2)
+        d.text(x, y + 4, name, anchor="start", bold=True, size=13)
+        left, top = x + side, y + 34
+        for i in range(-padding, 5 + padding):
+            for j in range(-padding, 5 + padding):
+                rim = not (0 <= i < 5 and 0 <= j < 5)
+                d.box(
+                    left + side * j,
+                    top + side * i,
+                    side,
+                    side,
+                    "0" if rim else "",
+                    color=FROZEN if rim else INK,
+                    fill=0.12 if rim else 0,
+                    line=0.6,
+                    radius=0,
+                    size=11,
+                    dashed=rim,
+                )
+        for a in range(3):
+            for b in range(3):
+                i, j = a * dilation - padding, b * dilation - padding
+                d.box(left + side * j, top + side * i, side, side, color=ORANGE, fill=0.6, radius=0)
+        out = (5 + 2 * padding - dilation * 2 - 1) // stride + 1
+        if out > 1:
+            second = stride - padding
+            corner = (left + side * second, top - side * padding)
+            d.box(*corner, 3 * side, 3 * side, color=BLUE, fill=0.12, line=2, radius=0)
+        small = 10
+        edge = left + side * (5 + padding)
+        d.arrow((edge + 4, top + 40), (edge + 20, top + 40))
+        right, up = edge + 25, top + 40 - small * out / 2
+        colors = {(0, 0): ORANGE, (0, 1): BLUE} if out > 1 else {(0, 0): ORANGE}
+        d.grid(right, up, [[""] * out] * out, small, colors, fill=0.7)
+        span = dilation * 2 + 1
+        words = f"({5 + 2 * padding} − {span}) / {stride} + 1 = {out}"
+        if stride == 1:
+            words = f"{5 + 2 * padding} − {span} + 1 = {out}"
+        d.text(x + 4, top + side * (5 + padding) + 14, words, anchor="start", size=12)
+        d.text(x + 4, top + side * (5 + padding) + 30, f"output {out} × {out}", anchor="start")
+    return d
+
+
+def batchnorm_axes() -> Drawing:
+    """Which numbers share one mean and variance, and what train and eval mode use."""
+    d = Drawing(
+        "Which numbers are normalised together",
+        "A batch of four images with six channels: each cell is one map of H by W. BatchNorm takes "
+        "mean and variance over one channel of all images, a column. LayerNorm takes them over all "
+        "channels of one image, a row. GroupNorm takes a part of the row. Below: in train mode "
+        "BatchNorm uses this batch's statistics and updates the running ones; in eval mode it uses "
+        "the stored running ones and changes nothing.",
+        428,
+    )
+    side = 20
+    panels = [
+        ("BatchNorm", "one channel, all images", [(i, 1) for i in range(4)], ORANGE),
+        ("LayerNorm", "one image, all channels", [(1, j) for j in range(6)], BLUE),
+        ("GroupNorm", "one image, some channels", [(1, j) for j in range(3)], GREEN),
+        ("InstanceNorm", "one image, one channel", [(1, 1)], PURPLE),
+    ]
+    for index, (name, words, cells, color) in enumerate(panels):
+        x, y = 26 + 180 * (index % 2), 10 + 142 * (index // 2)
+        d.text(x, y, name, anchor="start", bold=True, size=13)
+        d.grid(x, y + 12, [[""] * 6] * 4, side, dict.fromkeys(cells, color), fill=0.6)
+        d.text(x + 60, y + 104, words, size=11)
+        d.text(x - 12, y + 52, "N images", size=11, turn=-90)
+        if index < 2:
+            d.text(x + 120, y, "C →", anchor="end", size=11)
+    d.line((4, 284), (356, 284), width=0.6, opacity=0.5)
+    for x, name, color in ((4, "BatchNorm in train mode", ORANGE), (186, "in eval mode", FROZEN)):
+        d.text(x, 300, name, anchor="start", bold=True)
+        d.box(x, 314, 62, 34, "batch", color=INK, fill=0.06)
+        d.arrow((x + 64, 331), (x + 92, 331))
+        d.box(x + 94, 314, 70, 34, "(x − μ) / σ", color=color, fill=0.35, size=11)
+    d.arrow((35, 350), (35, 366))
+    d.box(4, 368, 62, 38, "its own\nμ, σ²", color=ORANGE, fill=0.35)
+    d.arrow((66, 378), (134, 378), (134, 350), color=ORANGE)
+    d.arrow((66, 396), (92, 396), color=ORANGE, dashed=True)
+    d.box(94, 386, 78, 38, "stored μ, σ²:\na tenth new", color=FROZEN, fill=0.15, size=11)
+    d.box(280, 368, 70, 38, "stored\nμ, σ²", color=FROZEN, fill=0.35)
+    d.arrow((315, 366), (315, 350))
+    d.text(228, 388, "the batch\nplays no part", size=11)
+    return d
