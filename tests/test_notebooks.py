@@ -25,6 +25,7 @@ TAGS = {
     "hide-input",
     "hide-output",
     "hide-cell",
+    "measured",
     "nbval-ignore-output",
     "raises-exception",
     "remove-cell",
