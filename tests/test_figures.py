@@ -192,7 +192,7 @@ def check_regime(page, state):
     points = measured()[state["regime"]]
     images = min(points, key=lambda n: abs(n - state["images"]))
     mean, low, high = mean_interval(points[images])
-    text = f"{state['regime']}, {images} images per class: {mean:.3f} of the test images are right"
+    text = f"{state['regime']}, {images} images per class: {mean:.3f} of the images are right"
     assert text in said(page)
     assert f"interval {low:.3f} to {high:.3f} over {len(points[images])} seeds" in said(page)
 

@@ -30,7 +30,7 @@ export class Main extends Figure {
     this.update();
     return [h("div", { class: "rows" }, h("span", { class: "label" }, "regime"), this.choose.regime,
       h("span", { class: "label" }, "images per class"), this.choose.images), this.plot, this.text,
-    h("p", { class: "help" }, "Measured: MobileNetV2, 96 pixels, eight classes of rendered solids, 320 test images; dots are seeds, bars " +
+    h("p", { class: "help" }, "Measured: MobileNetV2, 96 pixels, eight classes of rendered solids, 320 images that chose nothing; dots are seeds, bars " +
       "95 % t intervals. With fewer than 40: a logistic regression on the frozen features.")];
   }
 
@@ -46,15 +46,15 @@ export class Main extends Figure {
         list.map(([k, , m]) => h("circle", { cx: x(k), cy: y(m), r: here ? 4 : 3, fill: colour })));
     });
     const at = x(n), colour = colors[regime];
-    this.plot.replaceChildren(chart("test accuracy against images per class", W, H,
+    this.plot.replaceChildren(chart("accuracy against images per class", W, H,
       axes({ x, y, box: [46, 8, W - 12, base], xticks: this.counts, yticks: [0, 0.25, 0.5, 0.75, 1],
-        xlabel: "images per class (log scale)", ylabel: "test accuracy" }),
+        xlabel: "images per class (log scale)", ylabel: "accuracy" }),
       h("path", { d: `M46 ${y(CHANCE)}H${W - 12}`, stroke: "var(--soft)", "stroke-dasharray": "4 4" }),
       h("text", { x: W - 14, y: y(CHANCE) - 4, "text-anchor": "end" }, "guessing"), lines,
       h("path", { d: `M${at} ${y(low)}V${y(high)}M${at - 6} ${y(low)}h12M${at - 6} ${y(high)}h12`, stroke: colour, "stroke-width": 2.5, fill: "none" }),
       tests.map((v, i) => h("circle", { cx: at + 12 + 3 * (i % 2), cy: y(v), r: 3, fill: "none", stroke: colour, "stroke-width": 1.5 })),
       h("circle", { cx: at, cy: y(mean), r: 7, fill: "none", stroke: "var(--ink)", "stroke-width": 2 })));
-    const text = `${regime}, ${n} images per class: ${three(mean)} of the test images are right; 95 % interval ` +
+    const text = `${regime}, ${n} images per class: ${three(mean)} of the images are right; 95 % interval ` +
       `${three(low)} to ${three(high)} over ${tests.length} seeds` + (n === images ? "." : ` (${images} was not measured).`);
     this.text.textContent = text;
     this.say(text);

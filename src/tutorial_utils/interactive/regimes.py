@@ -18,14 +18,14 @@ REGIMES = {
 
 
 def measured() -> dict[str, dict[int, list[float]]]:
-    """Return regime -> images per class -> test accuracy of each seed.
+    """Return regime -> images per class -> accuracy of each seed.
 
     All regimes have been trained on 40 images per class (benchmarks/five_regimes.py). With fewer
     there is a logistic regression on the frozen features (benchmarks/pretraining_gain.py).
     """
     forty, few = load_results("five_regimes"), load_results("pretraining_gain")
     images = forty["setting"]["counts"]["train"]
-    found = {name: {images: forty["regimes"][key]["test"]} for name, key in REGIMES.items()}
+    found = {name: {images: forty["regimes"][key]["comparison"]} for name, key in REGIMES.items()}
     points = few["accuracy_by_images_a_class"]["ImageNet weights, 96 px"]
     fewer = {int(count): tests for count, tests in points.items()}
     found["frozen"] = {**fewer, **found["frozen"]}
@@ -33,7 +33,7 @@ def measured() -> dict[str, dict[int, list[float]]]:
 
 
 class RegimeExplorer(InteractiveFigure):
-    """Choose a regime and how many images per class it gets: its measured test accuracy.
+    """Choose a regime and how many images per class it gets: its measured accuracy.
 
     Args:
         regime: the one that is shown first, a key of ``REGIMES``.
@@ -78,8 +78,8 @@ class RegimeExplorer(InteractiveFigure):
             for images, tests, mean, low, high in points
         )
         return (
-            "<table><caption>MobileNetV2 on eight classes of rendered solids: share of 320 test "
-            "images that are right, with the 95 % t interval over seeds. With fewer than 40 images "
+            "<table><caption>MobileNetV2 on eight classes of rendered solids: share of 320 "
+            "images that chose nothing that are right, with the 95 % t interval over seeds. With fewer than 40 images "
             "per class: a logistic regression on the frozen features.</caption><thead><tr>"
             "<th>regime</th><th>images per class</th><th>accuracy</th><th>interval</th>"
             f"<th>seeds</th></tr></thead><tbody>{rows}</tbody></table>"
