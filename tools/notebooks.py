@@ -25,6 +25,8 @@ LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
+FOLDED = {"hide-input", "hide-cell"}  # in the page; in JupyterLab and on Colab too
 TIMEOUT = 300  # seconds a cell
 
 
@@ -34,25 +36,24 @@ def all_notebooks() -> list[Path]:
 
 
 def stamp_setup(notebook, source: str) -> None:
-    """Put the set-up cell's text into a notebook's first cell; add the cell if need be."""
-    first = notebook.cells[0] if notebook.cells else None
-    if (
-        first is None
-        or first.cell_type != "code"
-        or "remove-cell" not in first.metadata.get("tags", [])
-    ):
-        first = nbformat.v4.new_code_cell(id="set-up", metadata={"tags": ["remove-cell"]})
-        notebook.cells.insert(0, first)
-    first.source = source
-    first.outputs = []
+    """Put the set-up cell's text into the cell that is tagged for it; add the cell if need be."""
+    marked = [c for c in notebook.cells[:2] if "remove-cell" in c.metadata.get("tags", [])]
+    if not marked:
+        marked = [nbformat.v4.new_code_cell(id="set-up", metadata={"tags": ["remove-cell"]})]
+        notebook.cells.insert(1, marked[0])
+    marked[0].source = source
+    marked[0].outputs = []
 
 
 def tidy(notebook) -> None:
     """Drop or fix what differs from run to run: timings, versions, live widgets."""
+    chapter = notebook.metadata.get("book")
     notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    if chapter:
+        notebook.metadata["book"] = chapter
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
-        kept = ("tags", "mystnb") if cell.cell_type == "code" else ("tags",)
+        kept = KEPT if cell.cell_type == "code" else ("tags",)
         cell.metadata = {key: cell.metadata[key] for key in kept if cell.metadata.get(key)}
         cell.source = cell.source.strip("\n")
         for output in cell.get("outputs", []):
@@ -76,6 +77,9 @@ def run(path: Path, execute: bool = True) -> bool:
     """Stamp, execute and tidy one notebook; return whether the file changed."""
     notebook = nbformat.read(path, as_version=4)
     stamp_setup(notebook, setup_source(read_address()))
+    for cell in notebook.cells:
+        if FOLDED & set(cell.metadata.get("tags", [])):
+            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
     if execute:
         NotebookClient(
             notebook,
