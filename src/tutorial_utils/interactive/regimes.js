@@ -13,9 +13,9 @@ export class Main extends Figure {
 @container(width<420px){.rows{grid-template-columns:1fr;gap:3px}.segments button{padding:2px 7px;font-size:13px}}`;
   static keys = ["regime", "images"];
   static tries = [
-    ["Six labels each", { images: 6, regime: "frozen" }],
-    ["All of it trained", { images: 40, regime: "full" }],
-    ["Without pretraining", { images: 40, regime: "scratch" }],
+    ["Six labels", { images: 6, regime: "frozen" }],
+    ["All trained", { images: 40, regime: "full" }],
+    ["From scratch", { images: 40, regime: "scratch" }],
   ];
 
   draw({ points, colors, regime, images }) {
@@ -30,12 +30,12 @@ export class Main extends Figure {
     this.update();
     return [h("div", { class: "rows" }, h("span", { class: "label" }, "regime"), this.choose.regime,
       h("span", { class: "label" }, "images per class"), this.choose.images), this.plot, this.text,
-    h("p", { class: "help" }, "Measured: MobileNetV2, 96 pixels, eight classes of rendered solids, 320 images that chose nothing; dots are seeds, bars " +
-      "95 % t intervals. With fewer than 40: a logistic regression on the frozen features.")];
+    h("p", { class: "help" }, "Measured: MobileNetV2, eight classes of solids, 320 images that chose nothing; dots: seeds, bar: " +
+      "95 % t interval. Below 40: logistic regression on frozen features.")];
   }
 
   update() {
-    const { points, regime, images, colors } = this, W = Math.min(this.room, 640), H = 230, base = H - 40;
+    const { points, regime, images, colors } = this, W = Math.min(this.room, 640), H = 215, base = H - 40;
     for (const key in this.choose) this.choose[key].set(this[key]);
     const x = scale([2.7, 52], [46, W - 12], true), y = scale([0, 1], [base, 8]), found = points[regime];
     const chosen = pointOf(found, images), [n, tests, mean, low, high] = chosen;

@@ -78,9 +78,10 @@ class RegimeExplorer(InteractiveFigure):
             for images, tests, mean, low, high in points
         )
         return (
-            "<table><caption>MobileNetV2 on eight classes of rendered solids: share of 320 "
-            "images that chose nothing that are right, with the 95 % t interval over seeds. With fewer than 40 images "
-            "per class: a logistic regression on the frozen features.</caption><thead><tr>"
+            "<table><caption>MobileNetV2 on eight classes of rendered solids: share that is right "
+            "of 320 images which chose nothing, with the 95 % t interval over seeds. With fewer "
+            "than 40 images per class: a logistic regression on the frozen features.</caption>"
+            "<thead><tr>"
             "<th>regime</th><th>images per class</th><th>accuracy</th><th>interval</th>"
             f"<th>seeds</th></tr></thead><tbody>{rows}</tbody></table>"
         )
