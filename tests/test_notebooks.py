@@ -119,7 +119,7 @@ def test_the_first_two_cells_are_the_title_and_the_set_up(path):
     assert title.cell_type == "markdown"
     assert title.source.startswith("# ")
     assert setup.source == setup_source(read_address()), "run `python tools/notebooks.py --tidy`"
-    assert setup.source.startswith("#@title")
+    assert setup.source.startswith("# @title")
     assert tags(setup) == {"remove-cell"}
     assert setup.metadata["cellView"] == "form"
     assert setup.outputs == []
