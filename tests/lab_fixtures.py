@@ -1,11 +1,17 @@
 """Fixtures of the lab's tests: the network in torch, and a page that has the lab's functions."""
 
 import base64
+import functools
+import http.server
+import re
+import threading
 
 import pytest
 from lab_pages import WEIGHTS
 from torchvision.models import mobilenet_v2
 
+from tutorial_utils.lab import Lab
+from tutorial_utils.lab import pack as packing
 from tutorial_utils.lab.pack import pack_weights, read_scripts
 from tutorial_utils.weights import fetch_weights
 
@@ -55,3 +61,103 @@ def lab_functions(chromium, torch_model, tmp_path_factory):
     assert errors == [], errors
     yield opened.evaluate
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def lab_site(torch_model, tmp_path_factory):
+    """Return a folder that holds the packed lab and pages with it, as a built book does."""
+    root = tmp_path_factory.mktemp("site")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(packing, "LEARN", (5, 5, 0))
+        patch.setattr(packing, "ASK", (1, 1, 1))
+        done = packing.pack(root / "_static" / "lab")
+    assert len(done) == 3
+    (root / "book").mkdir()
+    for name, lab in {"whole": Lab(), "compact": Lab(compact=True)}.items():
+        (root / "book" / f"{name}.html").write_text(
+            "<!doctype html><html lang=en><meta charset=utf-8><title>lab</title>"
+            '<meta name=viewport content="width=device-width"><link rel=icon href="data:,">'
+            f"<main><h1>A chapter</h1><h2>The lab</h2>{lab._repr_html_()}</main>",
+            encoding="utf-8",
+        )
+    return root
+
+
+class LabPage:
+    """An open page with the lab, what it asked for, and what went wrong."""
+
+    def __init__(self, browser, address, **options):
+        self.requests, self.faults = [], []
+        # No motion: a curve that grows for a second would only make the tests wait.
+        self.page = browser.new_context(reduced_motion="reduce", **options).new_page()
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.route(re.compile(r"^https?://(?!127\.0\.0\.1:)"), lambda route: route.abort())
+        self.page.goto(address)
+        self.lab = self.page.locator("book-lab")
+
+    def has(self, expression, timeout=60_000):
+        """Wait until an expression about ``lab`` is true."""
+        code = f"() => {{ const lab = document.querySelector('book-lab'); return {expression}; }}"
+        self.page.wait_for_function(code, timeout=timeout)
+
+    def get(self, expression):
+        """Return the value of an expression about ``lab``."""
+        return self.lab.evaluate(f"(lab) => {expression}")
+
+    def click(self, name):
+        self.page.get_by_role("button", name=name).click()
+
+    def try_ours(self):
+        """Open the lab afresh with the book's photos; wait for the last number."""
+        if self.get("!!lab.worker"):
+            self.click("Close the lab")
+        self.click("Try it with ours")
+        self.has("lab.fitted?.left && lab.last && !lab.adding")
+
+    def start_empty(self):
+        """Open the lab afresh without photos."""
+        if self.get("!!lab.worker"):
+            self.click("Close the lab")
+        self.click("Choose photos")
+        self.has("lab.classes?.length === 2")
+
+    def give(self, number, *files):
+        """Choose photos ({name, mimeType, buffer}) for a class, wait until all is learnt."""
+        self.page.locator(".card").nth(number).locator("input[type=file]").set_input_files(files)
+        self.has("!lab.adding && (!lab.fitted || lab.fitted.left !== undefined)")
+
+
+@pytest.fixture(scope="session")
+def lab_server(lab_site):
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=lab_site)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def open_lab(chromium, lab_site):
+    """Return a function that opens a page with the lab."""
+    opened = []
+
+    def open_page(name="whole", root=None, browser=None, **options):
+        address = f"{root or lab_site.as_uri()}/book/{name}.html"
+        opened.append(LabPage(browser or chromium, address, **options))
+        return opened[-1]
+
+    yield open_page
+    for page in opened:
+        page.page.context.close()
+
+
+@pytest.fixture(scope="module")
+def shared_lab(open_lab):
+    """One page for the tests that need no page of their own; each begins with a fresh lab."""
+    return open_lab()

@@ -88,6 +88,7 @@ def pip(*arguments: str) -> None:
     subprocess.run([sys.executable, "-m", "pip", "--quiet", *arguments], check=True)
 
 
+@pytest.mark.slow
 def test_a_wheel_beside_the_notebook_is_installed(fresh, tmp_path):
     """The wheel wins over the address, and torch's files stay as they are."""
     folder = tmp_path / "notebooks"
@@ -99,6 +100,7 @@ def test_a_wheel_beside_the_notebook_is_installed(fresh, tmp_path):
     assert [path.suffix for path in folder.iterdir()] == [".whl"]  # no litter
 
 
+@pytest.mark.scheduled
 def test_the_repository_is_installed_where_there_is_no_wheel(fresh, tmp_path):
     """The address of a repository that holds these files, on this machine."""
     repository, folder = tmp_path / "copy", tmp_path / "notebooks"
@@ -116,10 +118,10 @@ def test_the_repository_is_installed_where_there_is_no_wheel(fresh, tmp_path):
     assert torch_files() == before
 
 
-def test_with_neither_the_cell_says_what_to_do(fresh, tmp_path):
+def test_with_neither_the_cell_says_what_to_do(tmp_path):
     """No wheel, no address: one sentence, no error, no pip."""
-    environment = fresh(tmp_path / "environment")
-    printed = run_cell(environment, tmp_path, "", check="")
+    venv.create(tmp_path / "environment", with_pip=False)
+    printed = run_cell(tmp_path / "environment", tmp_path, "", check="")
     assert printed.count("\n") == 1
     assert "tutorial_utils-*.whl" in printed
 

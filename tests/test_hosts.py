@@ -74,6 +74,7 @@ def drive(frame):
     expect(bar).to_have_attribute("aria-valuenow", "3.1")
 
 
+@pytest.mark.scheduled
 def test_jupyterlab_shows_the_fallback_then_the_live_figure_and_keeps_it(chromium, lab):
     url, folder = lab
     store(folder / "figure.ipynb")

@@ -1,17 +1,20 @@
-import { Figure, button, calm, choice, fmt, grid, h, slider } from "./base.js";
+import { Figure, GRID_CSS, button, choice, clamp, editor, fmt, grid, h, player } from "./base.js";
 
 /** Output of one channel: cross-correlation, or with `flip` true convolution. Lists of rows. */
 export function conv2d(x, w, { stride = 1, padding = 0, dilation = 1, flip = false } = {}) {
   const H = x.length, W = x[0].length, K = w.length, L = w[0].length;
-  const size = (n, k) => Math.floor((n + 2 * padding - dilation * (k - 1) - 1) / stride) + 1;
-  const rows = size(H, K), columns = size(W, L), y = [];
+  const o = { stride, padding, dilation, flip }, rows = outputs(H, K, o), columns = outputs(W, L, o), y = [];
   for (let i = 0; i < rows; i++) {
     y.push([]);
     for (let j = 0; j < columns; j++)
-      y[i].push(products(x, w, i, j, { stride, padding, dilation, flip }).reduce((s, t) => s + t.x * t.w, 0));
+      y[i].push(products(x, w, i, j, o).reduce((s, t) => s + t.x * t.w, 0));
   }
   return y;
 }
+
+/** Pixels of the output along one axis. */
+export const outputs = (n, k, { stride, padding, dilation }) =>
+  Math.floor((n + 2 * padding - dilation * (k - 1) - 1) / stride) + 1;
 
 /** The terms of one output value: which input value meets which weight, in the kernel's order. */
 export function products(x, w, i, j, { stride, padding, dilation, flip }) {
@@ -25,117 +28,136 @@ export function products(x, w, i, j, { stride, padding, dilation, flip }) {
   return terms;
 }
 
+const OWN = "your own", copy = (rows) => rows.map((row) => [...row]);
+const bracket = (v) => (v < 0 ? `(${fmt(v)})` : fmt(v));
+const rest = { stride: 1, padding: 0, dilation: 1, flip: false };
+
 export class Main extends Figure {
-  static css = `.op{align-self:center;font-size:20px;color:var(--soft)}.cap{margin:0 0 4px}
-.cell.kernel{background:var(--fill-orange)}.terms{font-variant-numeric:tabular-nums}
-.plays{display:flex;gap:6px}.shape{margin:8px 0 0;color:var(--soft);overflow-wrap:anywhere}`;
+  static css = GRID_CSS + `.op{align-self:center;font-size:20px;color:var(--soft)}.cell.kernel{background:var(--fill-orange)}
+.cell.at{outline:2px solid var(--orange)}.say{font-variant-numeric:tabular-nums}.controls{margin:10px 0 0}
+@container(width<560px){.op{display:none}.cell{font-size:12px}}`;
+  static keys = ["x", "w", "stride", "padding", "dilation", "flip", "at"];
+  static tries = [
+    ["Keep the size", { ...rest, padding: 1, at: [0, 0] }],
+    ["Stride 2", { ...rest, stride: 2, at: [1, 1] }],
+    ["Dilate", { ...rest, dilation: 2, at: [1, 1] }],
+  ];
 
   draw({ input, kernels }) {
-    this.x = input.map((row) => [...row]);
-    this.kernels = kernels;
-    this.preset = Object.keys(kernels)[0];
-    this.w = kernels[this.preset].map((row) => [...row]);
-    this.options = { stride: 1, padding: 0, dilation: 1, flip: false };
-    this.at = [0, 0];
-    const set = (key) => (v) => { this.options[key] = v; this.build(); };
-    const presets = choice("kernel", Object.keys(kernels), this.preset, (name) => {
-      this.w = kernels[name].map((row) => [...row]);
-      this.build();
+    Object.assign(this, { ...rest, kernels, x: copy(input), w: copy(Object.values(kernels)[0]), at: [1, 1] });
+    const set = (key) => (v) => { this[key] = +v; this.refresh(); };
+    const menu = (key, most) => choice(key, most, 0, set(key));
+    this.menus = { stride: menu("stride", [1, 2, 3]), padding: menu("padding", [0, 1, 2]),
+      dilation: menu("dilation", [1, 2]) };
+    this.preset = choice("kernel", [...Object.keys(kernels), OWN], "", (name) => {
+      if (kernels[name]) this.w = copy(kernels[name]);
+      this.refresh();
     });
-    this.controls = h("div", { class: "controls" }, presets,
-      slider("stride", { min: 1, max: 3, value: 1, oninput: set("stride") }),
-      slider("padding", { min: 0, max: 2, value: 0, oninput: set("padding") }),
-      slider("dilation", { min: 1, max: 2, value: 1, oninput: set("dilation") }),
-      choice("order", [["", "cross-correlation"], ["1", "true convolution"]], "",
-        (v) => set("flip")(v === "1")));
-    this.play = button("Play", () => (this.timer ? this.pause() : this.start()));
-    const plays = h("div", { class: "plays" },
-      button("Step", () => { this.pause(); this.step(); }), this.play,
-      button("Reset", () => { this.pause(); this.reset(input); }));
+    this.order = button("Turn the kernel: true convolution", (on) => { this.flip = on; this.refresh(); }, false);
+    this.edit = editor();
     this.parts = h("div", { class: "parts" });
-    this.sum = h("p", { class: "say terms" });
-    this.shape = h("p", { class: "shape" });
-    const help = h("p", { class: "shape" }, "Point at an output value, or move with Tab and the arrow " +
-      "keys. Change an input value or a weight: go to it and type a digit (− first for a " +
-      "negative one), press + or _, or tap it again to add 1.");
-    this.build();
-    return [this.controls, this.parts, this.sum, this.shape, plays, help];
+    this.sum = h("p", { class: "say" });
+    this.shape = h("p", { class: "help" });
+    const plays = h("div", { class: "controls" }, player(this, () => this.step(), 600),
+      button("Step", () => { this.pause(); this.step(); }), this.edit);
+    this.preset.lastChild.style.width = "8.5em";
+    this.update();
+    return [this.parts, this.sum, plays, h("div", { class: "controls" }, this.preset,
+      Object.values(this.menus), this.order), this.shape,
+    h("p", { class: "help" }, "Point at an output, or at an input to see where it goes; arrow keys move. " +
+      "−, + and digits change a number.")];
   }
 
-  reset(input) {
-    this.x = input.map((row) => [...row]);
-    this.at = [0, 0];
-    this.build();
+  /** Row and column in the kernel that are drawn at (r, c). */
+  turn(r, c) {
+    return this.flip ? [this.w.length - 1 - r, this.w[0].length - 1 - c] : [r, c];
   }
 
-  /** Lay out the grids anew: their sizes follow padding, stride and dilation. */
-  build() {
-    const { padding } = this.options, H = this.x.length, W = this.x[0].length;
-    const K = this.w.length, L = this.w[0].length;
-    this.y = conv2d(this.x, this.w, this.options);
-    const rows = this.y.length, columns = this.y[0]?.length ?? 0;
-    const empty = rows < 1 || columns < 1;
-    this.parts.textContent = "";
-    const put = (caption, g) => {
-      this.parts.append(h("div", {}, h("p", { class: "label cap" }, caption), g));
+  /** Lay out the grids anew where their sizes changed. */
+  build(H, W, K, L, rows, columns) {
+    const { padding } = this, room = this.room, narrow = room < 560;
+    // On a phone the output stands under the kernel beside the input, or beside the kernel below.
+    const beside = Math.floor(room / (W + Math.max(columns, L) + 0.5)) - 2, stacked = narrow && beside >= 20;
+    const below = Math.floor(room / Math.max(W, L + columns + 0.5)) - 2;
+    this.parts.style.setProperty("--cell", narrow ? clamp(stacked ? beside : below, 18, 34) + "px" : "34px");
+    const pair = h("div", { class: "parts", style: stacked && "flex-direction:column" });
+    this.parts.replaceChildren();
+    const put = (caption, g, into = pair) => {
+      into.append(h("div", {}, h("p", { class: "label" }, caption), g));
       return g;
     };
-    const sign = (text) => this.parts.append(h("div", { class: "op", "aria-hidden": "true" }, text));
-    this.inputs = put("input x" + (padding ? ", padded" : ""),
-      grid("input", H + 2 * padding, W + 2 * padding, { onset: (r, c, v) => {
-        const a = r - padding, b = c - padding;
-        if (a >= 0 && b >= 0 && a < H && b < W) { this.x[a][b] = v; this.refresh(); }
+    const sign = (text, into = pair) => into.append(h("div", { class: "op", "aria-hidden": "true" }, text));
+    this.inputs = put("input x" + (padding ? ", padded" : ""), grid("input", H, W, {
+      onpoint: (r, c) => { this.from = [r - padding, c - padding]; this.refresh(); },
+      onleave: () => { this.from = null; this.refresh(); },
+      onset: (r, c, v) => {
+        const row = this.x[r - padding];
+        if (row?.[c - padding] !== undefined) { row[c - padding] = clamp(v, -99, 99); this.refresh(); }
+      }, edit: this.edit }), this.parts);
+    sign("⊙", this.parts);
+    this.parts.append(pair);
+    this.weights = put(this.flip ? "w, turned" : "kernel w", grid("kernel", K, L, { edit: this.edit,
+      onset: (r, c, v) => {
+        const [a, b] = this.turn(r, c);
+        this.w[a][b] = clamp(v, -99, 99);
+        this.refresh();
       } }));
-    sign("⊙");
-    this.weights = put("kernel w", grid("kernel", K, L, {
-      onset: (r, c, v) => { this.w[r][c] = v; this.refresh(); } }));
     sign("→");
-    this.at = [Math.min(this.at[0], rows - 1), Math.min(this.at[1], columns - 1)];
-    this.outputs = empty ? null : put("output y", grid("output", rows, columns, {
-      onpoint: (r, c) => { this.at = [r, c]; this.refresh(); } }));
-    this.update();
+    this.outputs = rows > 0 && columns > 0 ? put("output y", grid("output", rows, columns, {
+      onpoint: (r, c) => { this.at = [r, c]; this.from = null; this.refresh(); } })) : null;
+    this.edit.tell();
   }
 
   update() {
-    const { stride, padding, dilation, flip } = this.options, [i, j] = this.at;
-    const H = this.x.length, W = this.x[0].length, K = this.w.length, L = this.w[0].length;
-    this.y = conv2d(this.x, this.w, this.options);
-    const terms = this.outputs ? products(this.x, this.w, i, j, this.options) : [];
-    const lit = new Set(terms.map((t) => t.r + "," + t.c));
-    const padded = Array.from({ length: H + 2 * padding }, (_, r) =>
-      Array.from({ length: W + 2 * padding }, (_, c) => this.x[r - padding]?.[c - padding] ?? 0));
-    this.inputs.show(padded, (r, c) => {
-      const a = r - padding, b = c - padding, ring = a < 0 || b < 0 || a >= H || b >= W;
-      return (lit.has(a + "," + b) ? "lit " : "") + (ring ? "pad" : "");
+    const { stride, padding: p, dilation, flip, x, w } = this, o = { stride, padding: p, dilation, flip };
+    const H = x.length, W = x[0].length, K = w.length, L = w[0].length;
+    const y = (this.y = conv2d(x, w, o)), rows = y.length, columns = y[0]?.length ?? 0;
+    const layout = [H + 2 * p, W + 2 * p, K, L, rows, columns];
+    const look = String([layout, flip, this.room]);
+    if (look !== this.layout) {
+      this.layout = look;
+      this.build(...layout);
+    }
+    const found = Object.keys(this.kernels).find((name) => String(this.kernels[name]) === String(w) &&
+      this.kernels[name].length === K);
+    this.preset.set(found ?? OWN);
+    this.order.set(flip);
+    for (const key in this.menus) this.menus[key].set(this[key]);
+    const [i, j] = (this.at = [clamp(this.at[0], 0, Math.max(rows - 1, 0)), clamp(this.at[1], 0, Math.max(columns - 1, 0))]);
+    const terms = this.outputs ? products(x, w, i, j, o) : [], from = this.from;
+    const lit = new Set(terms.map((t) => t.r + "," + t.c)), reached = new Set();
+    for (let a = 0; from && a < rows; a++)
+      for (let b = 0; b < columns; b++)
+        if (products(x, w, a, b, o).some((t) => t.r === from[0] && t.c === from[1])) reached.add(a + "," + b);
+    this.inputs.show(Array.from({ length: H + 2 * p }, (_, r) => Array.from({ length: W + 2 * p },
+      (_, c) => x[r - p]?.[c - p] ?? 0)), (r, c) => {
+      const a = r - p, b = c - p, ring = a < 0 || b < 0 || a >= H || b >= W;
+      return (from ? (a === from[0] && b === from[1] ? "out " : "") : lit.has(a + "," + b) ? "lit " : "") + (ring ? "pad" : "");
     });
-    this.weights.show(this.w, () => "kernel");
-    const formula = (n, k, name) => `${name}′ = ⌊(${n} + 2·${padding} − ${dilation}·(${k} − 1) − 1) / ${stride}⌋ + 1`;
-    const rows = this.y.length, columns = this.y[0]?.length ?? 0;
-    this.shape.textContent = this.outputs
-      ? `${formula(H, K, "H")} = ${rows},  ${formula(W, L, "W")} = ${columns}`
-      : "The kernel does not fit into the input: there is no output. Lower dilation or add padding.";
-    if (!this.outputs) { this.sum.textContent = ""; return; }
-    this.outputs.show(this.y, (r, c) => (r === i && c === j ? "out" : ""));
-    const text = terms.map((t) => `${fmt(t.x)}·${t.w < 0 ? `(${fmt(t.w)})` : fmt(t.w)}`).join(" + ");
-    this.sum.textContent = `y[${i}, ${j}] = ${text} = ${fmt(this.y[i][j])}`;
-    this.say(`Output row ${i}, column ${j}: ${fmt(this.y[i][j])}` + (flip ? ", kernel turned" : ""));
+    this.weights.show(w.map((row, r) => row.map((_, c) => { const [a, b] = this.turn(r, c); return w[a][b]; })),
+      () => "kernel");
+    const formula = (n, k, name) => `${name}′ = ⌊(${n} + 2·${p} − ${dilation}·(${k} − 1) − 1) / ${stride}⌋ + 1`;
+    this.shape.textContent = this.outputs ? `${formula(H, K, "H")} = ${rows}` +
+      (H === W && K === L ? ", and W′ the same." : `,  ${formula(W, L, "W")} = ${columns}`) : "";
+    if (!this.outputs) {
+      this.sum.textContent = "The kernel does not fit into the input: there is no output. Lower dilation or add padding.";
+      return this.say(this.sum.textContent);
+    }
+    this.outputs.show(y, (r, c) => (from ? (reached.has(r + "," + c) ? "lit" : "") : r === i && c === j ? "out" : ""));
+    if (from) {
+      const inside = x[from[0]]?.[from[1]] !== undefined;
+      this.sum.textContent = `${inside ? `x[${from}]`.replace(",", ", ") : "This zero of the padding"} takes part in ` +
+        (reached.size === 1 ? "1 output." : `${reached.size} outputs.`);
+    } else this.sum.textContent = `y[${i}, ${j}] = ` + terms.map((t) => `${bracket(t.x)}·${bracket(t.w)}`).join(" + ") +
+      ` = ${fmt(y[i][j])}`;
+    this.say(from ? this.sum.textContent : `Output row ${i}, column ${j}: ${fmt(y[i][j])}` + (flip ? ", kernel turned" : ""));
   }
 
   step() {
     if (!this.outputs) return;
     const columns = this.y[0].length, next = (this.at[0] * columns + this.at[1] + 1) % (this.y.length * columns);
     this.at = [Math.floor(next / columns), next % columns];
+    this.from = null;
     this.refresh();
-  }
-
-  start() {
-    this.play.textContent = "Pause";
-    this.timer = setInterval(() => this.step(), calm() ? 1500 : 500);
-  }
-
-  pause() {
-    clearInterval(this.timer);
-    this.timer = 0;
-    this.play.textContent = "Play";
   }
 }

@@ -26,7 +26,8 @@ class ConvolutionExplorer(InteractiveFigure):
 
     script = "convolution.js"
     label = "Interactive figure: convolution explorer"
-    height = 520
+    title = "Each output is one sum"
+    height = 460
 
     def __init__(
         self,

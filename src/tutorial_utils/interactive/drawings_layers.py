@@ -220,8 +220,8 @@ def batchnorm_axes() -> Drawing:
     d.box(4, 368, 62, 38, "its own\nμ, σ²", color=ORANGE, fill=0.35)
     d.arrow((66, 378), (134, 378), (134, 350), color=ORANGE)
     d.arrow((66, 396), (92, 396), color=ORANGE, dashed=True)
-    d.box(94, 386, 78, 38, "running r, v:\na tenth new", color=FROZEN, fill=0.15, size=11)
-    d.box(280, 368, 70, 38, "running\nr, v", color=FROZEN, fill=0.35)
+    d.box(94, 386, 78, 38, "stored μ, σ²:\na tenth new", color=FROZEN, fill=0.15, size=11)
+    d.box(280, 368, 70, 38, "stored\nμ, σ²", color=FROZEN, fill=0.35)
     d.arrow((315, 366), (315, 350))
     d.text(228, 388, "the batch\nplays no part", size=11)
     return d

@@ -1,4 +1,4 @@
-import { Figure, button, choice, clamp, drag, fmt, h } from "./base.js";
+import { Figure, button, clamp, drag, fmt, h, segments } from "./base.js";
 import { picture, pixels } from "./photo.js";
 
 /**
@@ -24,135 +24,165 @@ export function field(strides, size, i) {
 export const value = (level, low, high) => low + (level / 255) * (high - low);
 
 const COLOUR = "#ffb000";
+const percent = (p) => (p < 0.01 ? "< 1" : fmt(100 * p, 0)) + " %";
+const line = (d, stroke, width) => h("path", { d, fill: "none", stroke, "stroke-width": width,
+  "vector-effect": "non-scaling-stroke" });
 
 export class Main extends Figure {
-  static css = `.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(240px,100%),1fr));
-gap:14px;max-width:680px}.box{position:relative;aspect-ratio:1;background:var(--panel);border-radius:4px;
-cursor:crosshair}.box canvas{width:100%!important;image-rendering:auto}.box.map canvas,
-.thumbs canvas{image-rendering:pixelated!important}
-.box svg{position:absolute;inset:0;width:100%;height:100%;pointer-events:none;overflow:hidden}
-.thumbs{display:grid;grid-template-columns:repeat(6,minmax(0,76px));gap:6px;margin-bottom:12px}
-.thumbs button{padding:3px 3px 5px;font-size:12px;min-width:0}
-.thumbs canvas{width:100%!important;aspect-ratio:1;margin-bottom:2px}
-.cap{margin:0 0 4px}.help{margin:8px 0 0;color:var(--soft);font-size:13px}`;
+  static css = `.strip,.photos{display:grid;grid-template-columns:repeat(8,minmax(0,104px));gap:6px;margin-bottom:8px}
+.photos{grid-template-columns:repeat(4,minmax(0,76px))}.strip button,.photos button{padding:2px 2px 3px;font-size:12px;line-height:1.2;min-width:0}
+canvas{width:100%!important;aspect-ratio:1}.map canvas,.strip canvas{image-rendering:pixelated!important}
+.label3{font-size:12px;line-height:1.25;align-self:center}.label3 b{display:block;font-size:14px}.label3 i{display:block;height:6px;background:var(--orange);margin-bottom:2px}
+.box,.photos button{position:relative}.box{background:var(--panel);border-radius:4px;cursor:crosshair}
+svg{position:absolute;inset:0;width:100%;height:100%;pointer-events:none;overflow:hidden}
+.photos .pic{position:relative}.photos svg{border-radius:4px}
+.two{display:grid;grid-template-columns:repeat(2,minmax(0,250px));gap:4px 12px}.two .label{align-self:end}
+.controls button{padding:2px 8px;min-height:30px;font-size:13px}
+@container(width<620px){.strip{grid-template-columns:repeat(4,minmax(0,1fr))}.photos{grid-template-columns:repeat(4,minmax(0,1fr))}
+.label3{grid-column:span 2}.photos .pic{width:62%;margin:auto}.photos button{font-size:11px}}
+@media print{.strip button,.photos button{display:block}}`;
+  static keys = ["photo", "index", "number", "at"];
+  static tries = [
+    ["Edges", (f) => ({ index: 1, number: 1, photo: 1, at: f.peak(1, 1, 1) })],
+    ["Espresso", (f) => ({ index: 5, number: 1, photo: 1, at: f.peak(1, 5, 1) })],
+    ["No class fits", (f) => ({ index: 5, number: 3, photo: 3, at: f.peak(3, 5, 3) })],
+  ];
 
-  draw({ size, strides, stages, stage }) {
-    Object.assign(this, { size, strides, stages });
-    this.at = [0.35, 0.35]; // where the unit is, as a share of the map's side
-    this.number = 0;
-    this.thumbs = h("div", { class: "thumbs", role: "group", "aria-label": "channels" });
+  draw({ size, strides, photos, classes, stages, stage, photo }) {
+    Object.assign(this, { size, strides, photos, classes, stages, photo, number: 0, at: [0.35, 0.35],
+      index: stages.findIndex(([s]) => s === stage) });
+    const choose = (key, value) => { this[key] = value; this.refresh(); };
+    this.thumbs = photos.map((name, i) => {
+      const b = button("", () => choose("photo", i)), svg = h("svg", { viewBox: `0 0 ${size} ${size}`, "aria-hidden": "true" });
+      b.append(h("div", { class: "pic" }, svg), name);
+      return Object.assign(b, { svg });
+    });
+    this.tiles = stages.map(([s, n], i) => {
+      const b = button("", () => { this.number = Math.min(this.number, this.stages[i][5].length - 1); choose("index", i); });
+      const canvas = picture("", n, n);
+      canvas.setAttribute("aria-hidden", true);
+      b.append(canvas, `${n} × ${n}`);
+      b.setAttribute("aria-label", `stage ${s}: ${n} × ${n} units`);
+      return Object.assign(b, { canvas });
+    });
+    this.told = h("div", { class: "label3", role: "img" });
     this.spot = h("svg", { viewBox: `0 0 ${size} ${size}`, "aria-hidden": "true" });
     this.ring = h("svg", { viewBox: "0 0 100 100", "aria-hidden": "true" });
-    this.photo = h("div", { class: "box" }, this.spot);
+    this.view = h("div", { class: "box" }, this.spot);
     this.map = h("div", { class: "box map", tabindex: 0, role: "application",
       "aria-label": "units of the map; arrow keys move" }, this.ring);
-    this.name = h("p", { class: "label cap" });
     this.text = h("p", { class: "say" });
-    const near = (x, y, box) => this.go(x / box.clientWidth, y / box.clientHeight);
-    const hover = (event) => {
-      if (event.type === "pointermove" && event.pointerType !== "mouse") return;
-      const edge = event.currentTarget.getBoundingClientRect();
-      near(event.clientX - edge.left, event.clientY - edge.top, event.currentTarget);
-    };
-    for (const box of [this.photo, this.map]) box.addEventListener("pointermove", hover);
-    this.photo.addEventListener("click", hover);
-    drag(this.map, (x, y) => { this.map.focus(); near(x, y, this.map); });
+    const go = (x, y) => { this.at = [clamp(x, 0, 0.9999), clamp(y, 0, 0.9999)]; this.refresh(); };
+    for (const box of [this.view, this.map]) {
+      const near = (x, y) => go(x / box.clientWidth, y / box.clientHeight);
+      drag(box, near, true);
+    }
     this.map.addEventListener("keydown", (event) => {
       const n = this.stage[1], far = event.shiftKey ? 8 : 1;
       const move = { ArrowUp: [-far, 0], ArrowDown: [far, 0], ArrowLeft: [0, -far],
-        ArrowRight: [0, far], Home: [0, -n], End: [0, n], PageUp: [-n, 0], PageDown: [n, 0] }[event.key];
+        ArrowRight: [0, far] }[event.key];
       if (!move) return;
       event.preventDefault();
       const [r, c] = this.unit();
-      this.go((c + move[1] + 0.5) / n, (r + move[0] + 0.5) / n);
+      go((c + move[1] + 0.5) / n, (r + move[0] + 0.5) / n);
     });
-    const controls = h("div", { class: "controls" },
-      choice("stage", stages.map(([s, n]) => [s, `${s}: ${n} × ${n} units`]), stage,
-        (s) => this.build(+s)),
-      button("Strongest unit", () => this.strongest()));
-    const panel = (caption, box) => h("div", {}, caption, box);
-    this.read(stage);
-    return [controls, this.thumbs, h("div", { class: "two" },
-      panel(h("p", { class: "label cap" }, "photo, with what the unit sees"), this.photo),
-      panel(this.name, this.map)), this.text,
-    h("p", { class: "help" }, "Point at a unit of the map or at a place of the photo. Keys: arrows, " +
-      "with Shift eight at a time, Home, End, Page Up and Page Down.")];
+    this.channels = h("div");
+    this.read();
+    this.update();
+    return [h("div", { class: "photos", role: "group", "aria-label": "photos" }, this.thumbs),
+      h("div", { class: "strip", role: "group", "aria-label": "stages" }, this.tiles, this.told),
+      h("div", { class: "controls" }, this.channels,
+        button("Strongest unit", () => this.go({ at: this.peak(this.photo, this.index, this.number) }))),
+      h("div", { class: "two" }, this.view, this.map), this.text];
   }
 
-  async read(stage) {
-    this.build(stage);
-    const [photo, sheet] = await Promise.all([pixels(this), pixels(this, "img + img")]);
-    const canvas = picture("A cat's face", photo.width, photo.height);
-    canvas.paint(photo.data.filter((_, i) => i % 4 === 0), (_, i) => photo.data.slice(4 * i, 4 * i + 3));
-    this.photo.prepend(canvas);
+  async read() {
+    const [all, sheet] = await Promise.all([pixels(this), pixels(this, "img + img")]), n = all.height;
+    this.pictures = this.photos.map((name, k) => {
+      const part = new Uint8ClampedArray(4 * n * n);
+      for (let r = 0; r < n; r++)
+        part.set(all.data.subarray(4 * (r * all.width + k * n), 4 * (r * all.width + (k + 1) * n)), 4 * r * n);
+      return part;
+    });
+    this.side = n;
     this.sheet = sheet;
-    this.build(this.stage[0]);
-  }
-
-  /** Lay out the maps of a stage. */
-  build(stage) {
-    this.stage = this.stages.find(([s]) => s === stage);
-    const [, n, left, top, columns, , channels] = this.stage;
-    this.maps = channels.map((_, k) => Array.from({ length: this.sheet ? n * n : 0 }, (_, i) => {
-      const row = top + n * Math.floor(k / columns) + Math.floor(i / n);
-      return this.sheet.data[4 * (row * this.sheet.width + left + n * (k % columns) + (i % n))];
-    }));
-    this.buttons = channels.map((channel, k) => {
-      const canvas = picture("", n, n);
-      canvas.paint(this.maps[k]);
-      canvas.setAttribute("aria-hidden", true);
-      const b = button("", () => { this.number = k; this.refresh(); });
-      b.append(canvas, channel);
-      b.setAttribute("aria-label", `channel ${channel}`);
-      return b;
-    });
-    this.thumbs.replaceChildren(...this.buttons);
-    this.canvas?.remove();
-    this.canvas = picture("feature map", n, n);
-    this.map.prepend(this.canvas);
-    this.shown = -1;
+    this.thumbs.forEach((b, k) => b.querySelector(".pic").prepend(this.paint(k)));
     this.update();
   }
 
+  /** A canvas with a photo. */
+  paint(k) {
+    const canvas = picture(this.photos[k], this.side, this.side);
+    canvas.context.putImageData(new ImageData(this.pictures[k], this.side), 0, 0);
+    return canvas;
+  }
+
+  get stage() { return this.stages[this.index]; }
+
+  /** The levels of a photo's map. */
+  levels(photo, index, number) {
+    const [, n, left, top] = this.stages[index], { sheet } = this;
+    const x = left + 224 * (photo % 2) + n * number, y = top + 196 * Math.floor(photo / 2);
+    return Array.from({ length: n * n }, (_, i) =>
+      sheet.data[4 * ((y + Math.floor(i / n)) * sheet.width + x + (i % n))]);
+  }
+
+  /** Where a map is brightest, as shares of its sides. */
+  peak(photo, index, number) {
+    if (!this.sheet) return this.at;
+    const map = this.levels(photo, index, number), n = this.stages[index][1], i = map.indexOf(Math.max(...map));
+    return [((i % n) + 0.5) / n, (Math.floor(i / n) + 0.5) / n];
+  }
+
   /** Row and column of the unit. */
-  unit() {
-    return [this.at[1], this.at[0]].map((v) => clamp(Math.floor(v * this.stage[1]), 0, this.stage[1] - 1));
+  unit(at = this.at) {
+    return [at[1], at[0]].map((v) => clamp(Math.floor(v * this.stage[1]), 0, this.stage[1] - 1));
   }
 
-  go(x, y) {
-    this.at = [clamp(x, 0, 0.9999), clamp(y, 0, 0.9999)];
-    this.refresh();
-  }
-
-  strongest() {
-    const map = this.maps[this.number], n = this.stage[1], i = map.indexOf(Math.max(...map));
-    this.go(((i % n) + 0.5) / n, (Math.floor(i / n) + 0.5) / n);
+  /** The pixels that reach a unit of the stage, as fields down and across and as a path. */
+  see([r, c]) {
+    const strides = this.strides.slice(0, this.stage[0] + 1);
+    const y = field(strides, this.size, r), x = field(strides, this.size, c);
+    return { x, y, d: `M${x.first} ${y.first}H${x.last + 1}V${y.last + 1}H${x.first}Z` };
   }
 
   update() {
-    const [stage, n, , , , of, channels, low, high] = this.stage, k = this.number, [r, c] = this.unit();
-    if (this.shown !== k) this.canvas.paint(this.maps[(this.shown = k)]);
-    this.buttons.forEach((b, j) => b.setAttribute("aria-pressed", j === k));
-    const strides = this.strides.slice(0, stage + 1);
-    const y = field(strides, this.size, r), x = field(strides, this.size, c), { full, stride } = x;
-    const width = x.last - x.first + 1, height = y.last - y.first + 1, s = this.size;
-    const box = `M${x.first} ${y.first}h${width}v${height}h${-width}Z`;
-    const line = (d, stroke, w) => h("path", { d, fill: "none", stroke, "stroke-width": w,
-      "vector-effect": "non-scaling-stroke" });
-    this.spot.replaceChildren(
-      h("path", { d: `M0 0H${s}V${s}H0Z` + box, "fill-rule": "evenodd", fill: "#000", opacity: 0.55 }),
-      line(box, "#000", 5), line(box, COLOUR, 2.5));
+    const { photo, index, number } = this, [s, n, , , of, channels, low, high] = this.stage;
+    const shown = String([photo, index, number, !!this.sheet]);
+    if (this.shown !== shown) {
+      this.shown = shown;
+      this.channels.replaceChildren(segments("channels", channels.map((c, k) => [k, (k ? "" : "channel ") + c]), number,
+        (k) => { this.number = k; this.refresh(); }));
+      this.thumbs.forEach((b, k) => b.setAttribute("aria-pressed", k === photo));
+      this.tiles.forEach((b, k) => {
+        b.setAttribute("aria-pressed", k === index);
+        if (this.sheet) b.canvas.paint(this.levels(photo, k, Math.min(number, this.stages[k][5].length - 1)));
+      });
+      this.told.replaceChildren(...this.classes[photo].map(([name, p], k) => [h(k ? "span" : "b", {}, `${name} ${percent(p)}`),
+        h("i", { style: `width:${Math.max(100 * p, 2)}%` })]).flat());
+      this.told.setAttribute("aria-label", this.classes[photo].map(([name, p]) => `${name} ${percent(p)}`).join(", "));
+      if (this.sheet) {
+        const canvas = picture("feature map", n, n);
+        canvas.paint(this.levels(photo, index, number));
+        this.map.replaceChildren(canvas, this.ring);
+        this.view.replaceChildren(this.paint(photo), this.spot);
+        this.thumbs.forEach((b, k) => {
+          const { d } = this.see(this.unit(this.peak(k, index, number)));
+          b.svg.replaceChildren(line(d, "#000", 4), line(d, COLOUR, 2));
+        });
+      }
+    }
+    const [r, c] = this.unit(), { x, y, d } = this.see([r, c]), w = this.size;
+    const width = x.last - x.first + 1, height = y.last - y.first + 1;
+    this.spot.replaceChildren(h("path", { d: `M0 0H${w}V${w}H0Z` + d, "fill-rule": "evenodd", fill: "#000", opacity: 0.55 }),
+      line(d, "#000", 5), line(d, COLOUR, 2.5));
     const side = Math.max(100 / n, 3), at = (i) => ((i + 0.5) / n) * 100 - side / 2;
     const ring = `M${at(c)} ${at(r)}h${side}v${side}h${-side}Z`;
     this.ring.replaceChildren(line(ring, "#000", 5), line(ring, COLOUR, 2.5));
-    this.name.textContent = `channel ${channels[k]} of stage ${stage}: black ${fmt(low[k])}, white ${fmt(high[k])}`;
-    const level = this.maps[k][r * n + c];
-    const text = `Stage ${stage} has ${of} channels of ${n} × ${n} units, stride ${stride}. ` +
-      `Unit (${r}, ${c}) of channel ${channels[k]}` +
-      (level === undefined ? "" : ` has the value ${fmt(value(level, low[k], high[k]))}`) +
-      `. It sees rows ${y.first} to ${y.last} and columns ${x.first} to ${x.last} of the photo, ` +
-      `${height} × ${width} of its ${s} × ${s} pixels` +
-      (height < full || width < full ? `; its full field of ${full} × ${full} is cut off by the border.` : ".");
+    const level = this.sheet && this.levels(photo, index, number)[r * n + c];
+    const text = `Stage ${s}, channel ${channels[number]} of ${of}: unit (${r}, ${c}) ` +
+      (this.sheet ? `has the value ${fmt(value(level, low[number], high[number]))} and ` : "") +
+      `sees ${height} × ${width} of the ${w} × ${w} pixels. Frames above: its strongest unit.`;
     this.text.textContent = text;
     this.say(text);
   }

@@ -1,4 +1,5 @@
-import { Figure, button, choice, clamp, h } from "./base.js";
+import { Figure, button, choice, clamp, drag, h } from "./base.js";
+import { chart } from "./plot.js";
 
 /**
  * What each layer [kernel, stride, padding, channels (0: a pool), dilation, groups, bias] makes of an
@@ -49,38 +50,47 @@ export function support(rows, unit) {
   return runs;
 }
 
-// Label, least, most: two of the input, which layer is chosen, and its numbers in their order.
-const FIELDS = [["input size", 512, 8], ["input channels", 4096], ["layer"], ["kernel", 31], ["stride", 16],
-  ["padding", 31, 0], ["channels", 4096], ["dilation", 32], ["groups", 4096], ["bias", 1, 0]];
+// A layer's numbers in their order: label, most, least.
+const FIELDS = [["kernel", 31, 1], ["stride", 16, 1], ["padding", 31, 0], ["channels", 4096, 1], ["dilation", 32, 1],
+  ["groups", 4096, 1], ["bias", 1, 0]];
 const EMPTY = [1, 1, 0, 0, 1, 1, 1]; // what a stack leaves out at a layer's end
 const whole = (n) => n.toLocaleString("en");
 const short = (n) => n.toLocaleString("en", { notation: "compact", maximumSignificantDigits: 3 });
-const name = ([k, s, , out, d, g]) => (out ? "conv" : "pool") + ` ${k}×${k}` + (out ? `, ${out}` : "") +
-  (s > 1 ? ` /${s}` : "") + (d > 1 ? ` d${d}` : "") + (g > 1 ? ` g${g}` : "");
+const name = ([k, s, , out, d, g]) => (out ? "conv" : "pool") + ` ${k} × ${k}` + (s > 1 ? `, stride ${s}` : "") +
+  (d > 1 ? `, dilation ${d}` : "") + (g > 1 ? `, ${g} groups` : "");
+const shape = ({ size, channels }) => `${size} × ${size} × ${channels}`;
+const TALL = 96, BARS = 34, KINDS = [["parameters", "parameters"], ["macs", "MACs"]];
 
 export class Main extends Figure {
-  static css = `.stack{display:flex;flex-wrap:wrap;gap:16px}.photo{flex:0 0 280px;max-width:100%}
-.view{position:relative;cursor:crosshair;touch-action:none;aspect-ratio:1}
+  static css = `.list{cursor:pointer;border-radius:4px}.list rect.chosen{fill:var(--fill-orange);stroke:var(--orange)}
+.box{fill:var(--fill-blue);stroke:var(--blue)}.box.pool{fill:var(--panel);stroke:var(--soft)}.here .box{fill:var(--orange);stroke:var(--ink)}
+.parameters{fill:var(--blue)}.macs{fill:var(--good)}.see{display:flex;gap:12px;margin-top:8px}
+.view{position:relative;cursor:crosshair;width:var(--photo,150px);aspect-ratio:1;flex:none}
 .view *{position:absolute;inset:0;width:100%;height:100%}.view svg{overflow:hidden}
-path{fill:none;stroke:#fff;stroke-linecap:round;vector-effect:non-scaling-stroke}
-.photo p{margin:8px 0 0;min-height:6em;font-size:13px}.table{flex:1 1 330px;height:372px;overflow:auto}
-table{width:100%}th{position:sticky;top:0;background:var(--paper)}tr{cursor:pointer}
-td,th{padding:3px 5px!important}.lit{background:var(--fill-blue);font-weight:700}
-.edit{margin:12px 0}.controls{gap:8px 12px}input{display:block;width:60px;padding:4px 6px!important;
-box-sizing:border-box}.say{min-height:6em}@media print{.table{height:auto}}
-@container (max-width:420px){table{font-size:11px}td,th{padding:3px 2px!important}.say{min-height:12em}}`;
+.view path{fill:none;stroke:#fff;stroke-linecap:round;vector-effect:non-scaling-stroke}
+.see p{font-size:14px}.edit{margin-top:8px}.edit label{font-size:12px}.edit .controls{margin:6px 0 0;gap:6px 8px}
+.edit input{display:block;width:58px;padding:4px 6px}input[aria-invalid]{border:2px solid var(--orange)}
+summary{cursor:pointer;padding:4px 0}.say{min-height:0}.see p+p{margin-top:6px}.fault{color:var(--orange);font-weight:600}
+@container(width<420px){.see{--photo:118px}.see p{font-size:13px;line-height:1.3}}@media print{.edit{display:none}}`;
+  static keys = ["input", "layers", "at"];
+  static tries = [
+    ["LeNet", (f) => f.open("LeNet-5", 2)],
+    ["Depthwise", (f) => f.open("depthwise separable", 3)],
+    ["Dilated: gaps", (f) => f.open("dilated: always 2", 3)],
+  ];
 
   draw({ stacks }) {
-    this.fields = FIELDS.map(([label, max, min = 1], i) => {
-      const input = h("input", { type: "number", min, max, required: true, onblur: () => this.refresh(),
-        oninput: () => {
-          if (!input.validity.valid) return;
-          const v = +input.value;
-          if (i === 2) this.at = v - 1;
-          else if (i < 2) this.input[i] = v;
-          else this.layers[this.at][i - 3] = v;
-          this.refresh();
-        } });
+    this.stacks = stacks;
+    const names = Object.keys(stacks);
+    Object.assign(this, this.open(names[0]));
+    this.fields = FIELDS.map(([label, max, min], i) => {
+      const input = h("input", { type: "number", min, max, required: true, inputmode: "numeric", oninput: () => {
+        const good = input.validity.valid;
+        input.toggleAttribute("aria-invalid", !good);
+        this.wrong = good ? "" : `${label} must be a whole number from ${min} to ${max}.`;
+        if (good) this.layers[this.at][i] = +input.value;
+        this.refresh();
+      }, onblur: () => { input.removeAttribute("aria-invalid"); this.wrong = ""; this.refresh(); } });
       return h("label", {}, label, input);
     });
     this.kind = choice("kind", ["conv", "pool"], "", (kind) => {
@@ -89,48 +99,57 @@ box-sizing:border-box}.say{min-height:6em}@media print{.table{height:auto}}
     });
     const buttons = [
       button("Add a copy", () => {
-        this.layers.splice(this.at, 0, [...this.layers[this.at]]);
+        if (this.layers.length < 24) this.layers.splice(this.at, 0, [...this.layers[this.at]]);
         this.select(this.at + 1);
       }),
       button("Remove", () => {
         if (this.layers[1]) this.layers.splice(this.at, 1);
         this.select(this.at);
       })];
-    this.body = h("tbody");
+    this.networks = choice("network", names, "", (key) => this.go(this.open(key)));
+    this.list = h("div", { class: "list", tabindex: 0, role: "listbox", "aria-label": "layers; arrow keys choose",
+      onkeydown: (event) => {
+        const to = { ArrowRight: this.at + 1, ArrowDown: this.at + 1, ArrowLeft: this.at - 1, ArrowUp: this.at - 1,
+          Home: 0, End: 99 }[event.key];
+        if (to === undefined) return;
+        event.preventDefault();
+        this.select(to);
+      } });
+    drag(this.list, (x) => {
+      this.list.focus({ preventScroll: true });
+      this.select(Math.floor(x / this.column));
+    });
     const line = (width, stroke) => h("path", { style: `stroke-width:${width};stroke:${stroke}` });
     this.paths = [h("path", { style: "fill:#0009;fill-rule:evenodd;stroke:none" }), line(3), line(5),
       line(2.5, "#0072b2"), line(9), line(6, "#b35900")];
     this.svg = h("svg", { "aria-hidden": "true" }, this.paths);
-    const point = (event) => {
-      const box = this.svg.getBoundingClientRect(), { jump, middle } = this.row;
-      this.point([event.clientY - box.top, event.clientX - box.left].map((v) =>
-        Math.round(((v / box.width) * this.input[0] - 0.5 - middle) / jump)));
-    };
     const view = h("div", { class: "view", tabindex: 0, role: "application",
-      "aria-label": "Photo with the receptive field: arrow keys move the unit",
-      onpointerdown: point, onpointermove: point, onkeydown: (event) => {
+      "aria-label": "Photo with the receptive field: arrow keys move the unit", onkeydown: (event) => {
         const by = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
         if (!by) return;
         event.preventDefault();
         this.point(by.map((d, axis) => this.unit[axis] + d * (event.shiftKey ? 10 : 1)));
       } }, this.querySelector("img").cloneNode(), this.svg);
+    drag(view, (x, y) => {
+      if (!this.row) return;
+      const { jump, middle } = this.row;
+      this.point([y, x].map((v) => Math.round(((v / view.clientWidth) * this.input[0] - 0.5 - middle) / jump)));
+    });
     this.told = h("p");
-    this.line = h("p", { class: "say" });
-    this.table = h("div", { class: "table", tabindex: 0 }, h("table", {}, h("thead", {}, h("tr", {},
-      ["layer", "C×H×W", "param.", "MACs", "jump", "field"].map((t) => h("th", { scope: "col" }, t)))), this.body));
-    const load = (key) => {
-      const [channels, size, layers] = stacks[key];
-      Object.assign(this, { input: [size, channels], unit: null,
-        layers: layers.map((l) => [...l, ...EMPTY.slice(l.length)]) });
-      this.select(layers.length >> 1);
-    };
-    const names = Object.keys(stacks);
-    load(names[0]);
+    this.costs = h("p");
+    this.fault = h("p", { class: "fault", role: "alert" });
     this.update();
-    return [h("div", { class: "controls" }, choice("layers", names, "", load), this.fields.slice(0, 2)),
-      h("div", { class: "stack" }, h("div", { class: "photo" }, view, this.told), this.table),
-      h("div", { class: "controls edit", role: "group", "aria-label": "chosen layer" }, this.fields[2], this.kind,
-        this.fields.slice(3), buttons), this.line];
+    return [this.list, this.fault, h("div", { class: "see" }, view, h("div", {}, this.costs, this.told)),
+      h("details", { class: "edit" }, h("summary", {}, "Change the layers"), h("div", { class: "controls", role: "group",
+        "aria-label": "chosen layer" }, this.kind, this.fields, buttons)),
+      h("div", { class: "controls edit" }, this.networks)];
+  }
+
+  /** The state that shows a stack of layers; by default its middle layer. */
+  open(key, at) {
+    const [channels, size, layers] = this.stacks[key] ?? Object.values(this.stacks)[0];
+    return { input: [size, channels], unit: null, at: at ?? layers.length >> 1,
+      layers: layers.map((l) => [...l, ...EMPTY.slice(l.length)]) };
   }
 
   select(at) {
@@ -140,47 +159,58 @@ box-sizing:border-box}.say{min-height:6em}@media print{.table{height:auto}}
 
   point(unit) {
     this.unit = unit;
-    this.see();
+    this.refresh();
   }
 
   update() {
-    const { layers, at, input: [size, channels], body, table } = this, layer = layers[at];
-    const { rows, fault } = measure(channels, size, layers), conv = layer[3] > 0, row = rows[at];
-    this.rows = rows;
-    body.replaceChildren(...layers.map((l, m) => {
-      const r = rows[m];
-      return h("tr", { class: m === at && "lit", "aria-current": m === at && "true", onclick: () => this.select(m) },
-        [`${m + 1} ${name(l)}`, ...(r ? [[r.channels, r.size, r.size].join("×"), short(r.parameters), short(r.macs),
-          r.jump, r.field] : ["✕", "", "", "", ""])].map((text) => h("td", {}, text)));
-    }));
-    const lit = body.children[at];
-    table.scrollTop = clamp(table.scrollTop, lit.offsetTop + 60 - table.clientHeight, lit.offsetTop - 60);
-    this.kind.set(conv ? "conv" : "pool");
-    [size, channels, at + 1, ...layer].forEach((v, i) => {
-      const field = this.fields[i].lastChild;
-      if (field.value !== String(v)) field.value = v;
-      field.disabled = !conv && (i === 6 || i > 7);
+    const { layers, at, input: [size, channels] } = this, layer = layers[at];
+    const { rows, fault } = measure(channels, size, layers), row = rows[at], n = layers.length, W = this.room;
+    const found = Object.keys(this.stacks).find((key) => JSON.stringify(this.open(key).layers) === JSON.stringify(layers));
+    if (found) this.networks.set(found);
+    const wide = (this.column = Math.min(W / n, 90)), top = 30, base = top + TALL;
+    const sums = KINDS.map(([key]) => rows.reduce((s, r) => s + r[key], 0));
+    const columns = layers.map((l, m) => {
+      const r = rows[m], x = m * wide, here = m === at;
+      const label = `Layer ${m + 1}, ${name(l)}: ` + (r ? `${shape(r)}, ${whole(r.parameters)} parameters, ` +
+        `${whole(r.macs)} MACs, field ${r.field}` : "does not fit");
+      if (!r) return h("text", { x: x + wide / 2, y: base - 8, "text-anchor": "middle", role: "option", "aria-label": label }, "✕");
+      const tall = 6 + (TALL - 6) * (r.size / size) ** 0.6, w = clamp((wide - 4) * (0.25 + 0.75 * Math.log2(r.channels) / 11), 3, 60);
+      const text = wide > 46 && !here && h("text", { x: x + wide / 2, y: base - tall - 6, "text-anchor": "middle", style: "font-size:11px" },
+        wide > 74 ? shape(r) : `${r.size}, ${r.channels}`);
+      return h("g", { class: here ? "here" : "", role: "option", id: "o" + m, "aria-selected": String(here), "aria-label": label },
+        here && h("rect", { class: "chosen", x: x + 0.5, y: 1, width: wide - 1, height: base + 2 * BARS + 36, rx: 4 }),
+        h("rect", { class: l[3] ? "box" : "box pool", x: x + (wide - w) / 2, y: base - tall, width: w, height: tall, rx: 2 }),
+        text || [], KINDS.map(([key], k) => {
+          const high = sums[k] ? (r[key] / Math.max(...rows.map((q) => q[key]))) * BARS : 0;
+          return h("rect", { class: key, x: x + wide * 0.2, y: base + 18 * (k + 1) + BARS * (k + 1) - high, width: wide * 0.6, height: high });
+        }));
     });
-    this.fields[2].lastChild.max = layers.length;
-    const sum = (key) => whole(rows.reduce((s, r) => s + r[key], 0));
-    let text = fault;
-    if (row) {
-      const [k, s, p, out, d, g, bias] = layer, b = row.before;
-      text = `Layer ${at + 1}: size ⌊(${b.size} + 2·${p} − ${d}·(${k} − 1) − 1) / ${s}⌋ + 1 = ${row.size}, ` +
-        `field ${b.field} + ${d}·(${k} − 1)·${b.jump} = ${row.field}` + (conv
-        ? `, parameters ${out}·${b.channels}${g > 1 ? `/${g}` : ""}·${k}·${k}${bias ? ` + ${out}` : ""} = ` +
-          `${whole(row.parameters)}, MACs ${whole(row.weights)}·${row.size}·${row.size} = ${whole(row.macs)}. `
-        : ". ") + (fault || `All layers: ${sum("parameters")} parameters, ${sum("macs")} MACs for one image.`);
-    }
-    this.line.textContent = text;
+    this.list.replaceChildren(chart("", W, base + 2 * BARS + 40, columns,
+      KINDS.map(([key, text], k) => h("text", { x: 4, y: base + 13 + k * (BARS + 18) }, `${text}: ${short(sums[k])} in all`)),
+      h("text", { x: clamp(wide * (at + 0.5), 80, W - 80), y: 16, "text-anchor": "middle", style: "font-weight:700" },
+        row ? shape(row) : "does not fit")));
+    this.list.firstChild.setAttribute("role", "presentation");
+    this.list.firstChild.removeAttribute("aria-label");
+    this.list.setAttribute("aria-activedescendant", "o" + at);
+    this.kind.set(layer[3] ? "conv" : "pool");
+    layer.forEach((v, i) => {
+      const field = this.fields[i].lastChild;
+      if (!field.hasAttribute("aria-invalid") && field.value !== String(v)) field.value = v;
+      field.disabled = !layer[3] && (i === 3 || i > 4);
+    });
+    this.fault.textContent = this.wrong || fault;
+    const [k, s, p, out, d, g, bias] = layer, b = row?.before;
+    this.costs.textContent = row ? `Layer ${at + 1}, ${name(layer)}. Side ⌊(${b.size} + 2·${p} − ${d}·(${k} − 1) − 1) / ${s}⌋ + 1 = ` +
+      `${row.size}. ` + (out ? `Parameters ${out}·${b.channels}${g > 1 ? `/${g}` : ""}·${k}²${bias ? ` + ${out}` : ""} = ` +
+      `${whole(row.parameters)}; MACs ${whole(row.weights)}·${row.size}² = ${short(row.macs)}.` : "A pool has no parameters.") : "";
     this.row = row || rows.at(-1);
-    this.see();
+    this.see(rows);
     if (fault) this.say(fault);
   }
 
   /** Draw what one unit sees: of the chosen layer, or of the last that fits. */
-  see() {
-    const { row, rows, input: [n] } = this;
+  see(rows) {
+    const { row, input: [n] } = this;
     this.svg.style.display = row ? "" : "none";
     if (!row) return;
     const { size, jump, field, middle } = row, m = rows.indexOf(row) + 1;
@@ -196,10 +226,10 @@ box-sizing:border-box}.say{min-height:6em}@media print{.table{height:auto}}
       each(units, units, spot), frame, frame, dot, dot].forEach((d, i) => this.paths[i].setAttribute("d", d));
     this.svg.setAttribute("viewBox", `0 0 ${n} ${n}`);
     const inside = corner.map((v) => Math.min(n, v + field) - Math.max(0, v));
-    const text = `Layer ${m}, unit (${this.unit.join(", ")}) of ${size} × ${size}: its field is ${field} × ${field} pixels` +
-      (Math.min(...inside) < field ? `, ${inside.join(" × ")} of them on the photo` : "") +
-      (down[1] || across[1] ? "; it misses those left dark." : ".");
+    const text = `Its unit (${this.unit.join(", ")}) sees ${field} × ${field} pixels of the photo` +
+      (Math.min(...inside) < field ? `, ${inside.join(" × ")} of them inside it` : "") +
+      (down[1] || across[1] ? ", and misses those left dark." : ".");
     this.told.textContent = text;
-    this.say(text);
+    this.say(this.costs.textContent + " " + text);
   }
 }

@@ -45,8 +45,8 @@ def separable(channels: int, out: int, stride: int = 1) -> list[Layer]:
 
 # name -> (input channels, input rows and columns, layers)
 STACKS = {
-    "LeNet-5": (1, 32, [conv(6, 5), pool(2, 2), conv(16, 5), pool(2, 2), conv(120, 5)]),
     "VGG-16": (3, 224, vgg((2, 64), (2, 128), (3, 256), (3, 512), (3, 512))),
+    "LeNet-5": (1, 32, [conv(6, 5), pool(2, 2), conv(16, 5), pool(2, 2), conv(120, 5)]),
     "ResNet-50: stem, stage 1": (
         3,
         224,
@@ -83,7 +83,7 @@ def measure(channels: int, size: int, layers: Sequence[Layer]) -> list[dict[str,
 
 
 class LayerStack(InteractiveFigure):
-    """Layers to add, remove and edit; a table of what they cost, and a unit's field on a photo.
+    """Layers as boxes with bars of what they cost; a unit's field on a photo; all can be changed.
 
     Args:
         stacks: name -> (input channels, input size, layers made with ``conv`` and ``pool``).
@@ -92,7 +92,8 @@ class LayerStack(InteractiveFigure):
 
     script = "layer_stack.js"
     label = "Interactive figure: layer-stack calculator"
-    height = 700
+    title = "What each layer costs and sees"
+    height = 470
 
     def __init__(
         self,
@@ -125,8 +126,8 @@ class LayerStack(InteractiveFigure):
         }
 
     def fallback(self) -> str:
-        """Return the photo and the first stack's table."""
-        name, (channels, size, layers) = next(iter(self.stacks.items()))
+        """Return the photo and the shortest stack's table."""
+        name, (channels, size, layers) = min(self.stacks.items(), key=lambda item: len(item[1][2]))
         rows = "".join(
             f"<tr><td>{'conv' if out else 'pool'} {kernel}×{kernel}{f' /{stride}' * (stride > 1)}"
             f"<td>{row['channels']}×{row['size']}×{row['size']}<td>{row['parameters']:,}"

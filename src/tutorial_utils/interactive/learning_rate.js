@@ -1,4 +1,4 @@
-import { Figure, button, calm, choice, clamp, drag, fmt, h, slider } from "./base.js";
+import { Figure, choice, clamp, drag, fmt, h, player, slider } from "./base.js";
 import { axes, chart, path, scale } from "./plot.js";
 
 /** Loss surfaces over (x, y): name, f, its gradient, and where we start. */
@@ -36,41 +36,51 @@ export function descend(surface, start, rate, momentum, schedule) {
   return way;
 }
 
-/** A word for what a descent did, from its losses. */
-export function verdict(losses) {
-  const last = losses.at(-1), n = losses.findIndex((l) => !(l <= 10 * losses[0]));
-  if (!(last <= losses[0])) return ["It blows up", n < 0 ? "" : `: ten times the first loss at step ${n}`];
-  const under = losses.findLastIndex((l) => !(l < 0.01 * losses[0])) + 1;
+/** Words for what a descent did, from its losses and the length of the gradient at its end. */
+export function verdict(losses, slope = 1) {
+  const [first] = losses, last = losses.at(-1), n = losses.findIndex((l) => !(l <= 10 * first));
+  if (!(last <= first)) return ["It blows up", n < 0 ? "" : `: ten times the first loss at step ${n}`];
+  const under = losses.findLastIndex((l) => !(l < 0.01 * first)) + 1;
   if (under < losses.length) return ["It converges", `: under 1 % of the first loss from step ${under} on`];
+  if (slope < 0.05) return ["It has settled", ": the slope here is 0, though this is not the lowest point"];
+  if (losses.at(-11) < 1.01 * last) return ["It has stopped", ": the schedule has left no rate to go on"];
   const slow = losses.slice(1).every((l, i) => l <= losses[i]);
-  return [slow ? "It crawls, or has settled" : "It swings", ""];
+  return slow ? ["It crawls", ": downhill all the way, and not there yet"] : ["It swings", " from side to side"];
 }
 
+/** A rate of two digits. */
+export const rateOf = (x) => +(10 ** x).toPrecision(2);
+
 const W = 320, H = 240, sx = scale([-2, 2], [0, W]), sy = scale([1.5, -1.5], [0, H]);
-const LOW = 1e-5, HIGH = 100, lx = scale([0, STEPS], [54, 312]), ly = scale([LOW, HIGH], [196, 8], true);
+const LOW = 1e-5, HIGH = 100;
 
 export class Main extends Figure {
-  static css = `.plane{position:relative;width:${W}px;aspect-ratio:${W}/${H};max-width:100%;box-sizing:border-box;cursor:crosshair;
-overflow:hidden;border:1px solid var(--line);border-radius:4px}
-.plane canvas,.plane svg{position:absolute;inset:0;width:100%;height:100%;overflow:hidden}.chart{flex:1 1 300px;max-width:360px}`;
+  static css = `.plane{position:relative;width:320px;aspect-ratio:${W}/${H};max-width:60%;box-sizing:border-box;cursor:crosshair;
+overflow:hidden;border:1px solid var(--line);border-radius:4px;flex:none}.parts{flex-wrap:nowrap;gap:12px}
+.plane canvas,.plane svg{position:absolute;inset:0;width:100%;height:100%;overflow:hidden}
+.side{min-width:0;flex:1}.side label{margin-bottom:6px}.side input{width:100%!important;max-width:220px}
+.all{display:flex;flex-wrap:wrap;gap:8px 16px}.all>*{flex:1 1 300px;min-width:0}.controls{margin:8px 0 0}`;
+  static keys = ["surface", "rate", "momentum", "schedule", "start"];
+  static tries = [
+    ["Just too large", { surface: "valley", rate: 0.14, momentum: 0, schedule: "constant", start: [-1.8, 0.9] }],
+    ["Momentum", { surface: "valley", rate: 0.03, momentum: 0.8, schedule: "constant", start: [-1.8, 0.9] }],
+    ["Trapped", { surface: "dips", rate: 0.05, momentum: 0, schedule: "constant", start: [1.8, 1] }],
+  ];
 
   draw({ surface, rate, momentum, schedule }) {
     Object.assign(this, { surface, rate, momentum, schedule, start: [...SURFACES[surface][3]], now: STEPS });
     this.canvas = h("canvas", { width: W, height: H, "aria-hidden": "true" });
     this.line = h("path", { fill: "none", stroke: "var(--blue)", "stroke-width": 2 });
     this.dots = h("g", { fill: "var(--blue)" });
-    this.ball = h("circle", { r: 7, fill: "var(--orange)", stroke: "var(--paper)", "stroke-width": 2 });
-    this.flag = h("rect", { width: 10, height: 10, fill: "var(--ink)" });
+    this.ball = h("circle", { r: 8, fill: "var(--orange)", stroke: "var(--paper)", "stroke-width": 2 });
+    this.flag = h("rect", { width: 12, height: 12, fill: "var(--ink)" });
     this.plane = h("div", { class: "plane", tabindex: 0, role: "application" }, this.canvas,
       h("svg", { width: W, height: H, viewBox: `0 0 ${W} ${H}`, "aria-hidden": "true" },
         this.line, this.dots, this.flag, this.ball));
-    const move = (x, y) => {
-      this.start = [clamp(Math.round(x * 20) / 20, -2, 2), clamp(Math.round(y * 20) / 20, -1.5, 1.5)];
-      this.go();
-    };
+    const move = (x, y) => this.go({ start: [clamp(Math.round(x * 20) / 20, -2, 2), clamp(Math.round(y * 20) / 20, -1.5, 1.5)] });
     drag(this.plane, (x, y) => {
       const k = W / this.plane.offsetWidth;
-      this.plane.focus();
+      this.plane.focus({ preventScroll: true });
       move(sx.invert(k * x), sy.invert(k * y));
     });
     this.plane.addEventListener("keydown", (event) => {
@@ -79,37 +89,31 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
       event.preventDefault();
       move(this.start[0] + by[0] * 0.05, this.start[1] + by[1] * 0.05);
     });
-    this.curve = h("path", { fill: "none", stroke: "var(--blue)", "stroke-width": 2 });
-    this.rates = h("path", { fill: "none", stroke: "var(--soft)", "stroke-dasharray": "4 3" });
-    this.mark = h("circle", { r: 5, fill: "var(--orange)", stroke: "var(--paper)" });
-    const plot = chart("Loss at each step, and the learning rate's share of its peak", 320, 232,
-      axes({ x: lx, y: ly, box: [54, 8, 312, 196], xticks: [0, 20, 40, 60], yticks: [1e-4, 0.01, 1, 100],
-        xlabel: "step", ylabel: "", show: (t) => (t === 1e-4 ? "10⁻⁴" : fmt(t)) }),
-      h("text", { "text-anchor": "middle", transform: "translate(12 102)rotate(-90)" }, "loss (log scale)"),
-      h("text", { x: 308, y: 22, "text-anchor": "end" }, "dashed: the schedule"),
-      this.rates, this.curve, this.mark);
-    const set = (name) => (value) => { this[name] = value; this.go(); };
-    const time = slider("step", { min: 0, max: STEPS, value: STEPS, oninput: (k) => { this.halt(); this.now = k; this.refresh(); } });
-    this.time = time;
-    this.player = button("Play", () => this.timer ? this.halt() : this.play());
+    const set = (name) => (value) => this.go({ [name]: value });
+    this.time = slider("step", { min: 0, max: STEPS, value: STEPS, oninput: (k) => { this.pause(); this.now = k; this.refresh(); } });
+    const play = player(this, () => {
+      this.now = this.now >= STEPS ? 0 : this.now + 1;
+      this.refresh();
+      return this.now < STEPS;
+    }, 100);
+    this.menus = {
+      surface: choice("loss surface", Object.entries(SURFACES).map(([k, [name]]) => [k, name]), surface,
+        (s) => this.go({ surface: s, start: [...SURFACES[s][3]] })),
+      schedule: choice("schedule", Object.keys(SCHEDULES), schedule, set("schedule")) };
+    this.sliders = {
+      rate: slider("rate", { min: -3, max: 0.5, step: 0.01, value: 0, show: (x) => fmt(rateOf(x), 4), oninput: (x) => set("rate")(rateOf(x)) }),
+      momentum: slider("momentum", { min: 0, max: 0.98, step: 0.02, value: momentum, oninput: set("momentum") }) };
+    this.chart = h("div");
     this.text = h("p", { class: "say" });
-    this.paint();
     this.update();
-    return [
-      h("div", { class: "controls" },
-        choice("loss surface", Object.entries(SURFACES).map(([k, [name]]) => [k, name]), surface, (s) => {
-          this.surface = s;
-          this.start = [...SURFACES[s][3]];
-          this.paint();
-          this.go();
-        }),
-        slider("learning rate", { min: -3, max: 0.5, step: 0.025, value: Math.log10(rate),
-          show: (x) => fmt(10 ** x, 3), oninput: (x) => set("rate")(10 ** x) }),
-        slider("momentum", { min: 0, max: 0.98, step: 0.02, value: momentum, oninput: set("momentum") }),
-        choice("schedule", Object.keys(SCHEDULES), schedule, set("schedule"))),
-      h("div", { class: "parts" }, this.plane, h("div", { class: "chart" }, plot)),
-      h("div", { class: "controls", style: "margin:10px 0 0" }, this.player, time),
-      this.text];
+    return [h("div", { class: "all" }, h("div", { class: "parts" }, this.plane,
+      h("div", { class: "side" }, Object.values(this.sliders), this.time, play)), this.chart), this.text,
+    h("div", { class: "controls" }, Object.values(this.menus))];
+  }
+
+  go(state) {
+    this.now = STEPS;
+    super.go(state);
   }
 
   /** Contour lines: a pixel is drawn where its level differs from a neighbour's. */
@@ -126,53 +130,40 @@ overflow:hidden;border:1px solid var(--line);border-radius:4px}
     context.putImageData(image, 0, 0);
   }
 
-  go() {
-    this.halt();
-    this.now = STEPS;
-    this.time.set(STEPS);
-    this.refresh();
-  }
-
-  play() {
-    if (this.now >= STEPS) this.now = 0;
-    this.player.textContent = "Pause";
-    this.timer = setInterval(() => {
-      this.now = Math.min(STEPS, this.now + 1);
-      this.time.set(this.now);
-      this.refresh();
-      if (this.now === STEPS) this.halt();
-    }, calm() ? 400 : 120);
-  }
-
-  halt() {
-    clearInterval(this.timer);
-    this.timer = 0;
-    this.player.textContent = "Play";
-  }
-
-  pause() { this.halt(); }
-
   update() {
-    const way = descend(this.surface, this.start, this.rate, this.momentum, this.schedule);
-    const seen = way.slice(0, this.now + 1), at = seen.at(-1), losses = way.map((p) => p[2]);
+    const { start, rate, momentum, schedule, surface, now } = this;
+    if (this.painted !== surface) this.paint();
+    this.painted = surface;
+    for (const key in this.menus) this.menus[key].set(this[key]);
+    this.sliders.rate.set(Math.log10(rate));
+    this.sliders.momentum.set(momentum);
+    this.time.set(now);
+    const way = descend(surface, start, rate, momentum, schedule), losses = way.map((p) => p[2]);
+    const seen = way.slice(0, now + 1), at = seen.at(-1);
     // Far outside the picture SVG coordinates grow without bound: stop them there.
     const stop = (v) => (Number.isFinite(v) ? clamp(v, -999, 999) : -999);
     const points = seen.map(([x, y]) => [stop(sx(x)), stop(sy(y))]);
     this.line.setAttribute("d", path(points));
     this.dots.replaceChildren(...points.map(([cx, cy]) => h("circle", { cx, cy, r: 2.5 })));
-    this.flag.setAttribute("transform", `translate(${sx(this.start[0]) - 5} ${sy(this.start[1]) - 5})`);
-    const put = (e, x, y) => { e.setAttribute("cx", x); e.setAttribute("cy", y); };
-    put(this.ball, ...points.at(-1));
-    const height = (l) => ly(clamp(l, LOW, HIGH));
-    this.curve.setAttribute("d", path(losses.slice(0, this.now + 1).map((l, k) => [lx(k), height(l)])));
-    put(this.mark, lx(this.now), Number.isFinite(at[2]) ? height(at[2]) : 8);
-    this.rates.setAttribute("d", path(way.slice(0, STEPS).map((_, k) =>
-      [lx(k), 196 - 60 * SCHEDULES[this.schedule](k)])));
-    this.plane.setAttribute("aria-label", `${SURFACES[this.surface][0]}, start at x = ${fmt(this.start[0])}, ` +
-      `y = ${fmt(this.start[1])}; arrow keys move it`);
-    const [word, more] = verdict(losses);
-    const text = `Step ${this.now}: loss ${at[2] < 1e-4 ? "< 0.0001" : at[2] <= 1e4 ? fmt(at[2], 4) : "> 10000"} ` +
-      `(first: ${fmt(losses[0], 3)}). ${word} with a learning rate of ${fmt(this.rate, 3)}${more}.`;
+    this.flag.setAttribute("transform", `translate(${sx(start[0]) - 6} ${sy(start[1]) - 6})`);
+    const [bx, by] = points.at(-1), away = bx < 0 || bx > W || by < 0 || by > H;
+    this.ball.setAttribute("cx", clamp(bx, 9, W - 9)); // at the edge when it has left the picture
+    this.ball.setAttribute("cy", clamp(by, 9, H - 9));
+    const wide = clamp(this.room > 640 ? this.room - 336 - 240 : this.room, 250, 460), tall = this.room > 640 ? 235 : 150, base = tall - 36;
+    const lx = scale([0, STEPS], [46, wide - 10]), ly = scale([LOW, HIGH], [base, 6], true), height = (l) => ly(clamp(l, LOW, HIGH));
+    const line = (d, stroke, dash) => h("path", { d, fill: "none", stroke, "stroke-width": dash ? 1 : 2, "stroke-dasharray": dash });
+    this.chart.replaceChildren(chart("Loss at each step, and the learning rate's share of its peak", wide, tall,
+      axes({ x: lx, y: ly, box: [46, 6, wide - 10, base], xticks: [0, 20, 40, 60], yticks: [1e-4, 0.01, 1, 100],
+        xlabel: "step (dashed: the schedule)", ylabel: "", show: (t) => (t === 1e-4 ? "10⁻⁴" : fmt(t)) }),
+      h("text", { "text-anchor": "middle", transform: `translate(10 ${base / 2})rotate(-90)` }, "loss"),
+      line(path(way.slice(0, STEPS).map((_, k) => [lx(k), base - 50 * SCHEDULES[schedule](k)])), "var(--soft)", "4 3"),
+      line(path(losses.slice(0, now + 1).map((l, k) => [lx(k), height(l)])), "var(--blue)"),
+      h("circle", { r: 5, fill: "var(--orange)", cx: lx(now), cy: Number.isFinite(at[2]) ? height(at[2]) : 6 })));
+    this.plane.setAttribute("aria-label", `${SURFACES[surface][0]}, start at x = ${fmt(start[0])}, ` +
+      `y = ${fmt(start[1])}; arrow keys move it`);
+    const [word, more] = verdict(losses, Math.hypot(...SURFACES[surface][2](...way.at(-1).slice(0, 2))));
+    const text = `Step ${now}: loss ${at[2] < 1e-4 ? "< 0.0001" : at[2] <= 1e4 ? fmt(at[2], 4) : "> 10000"}, first ` +
+      `${fmt(losses[0], 3)}${away ? ", outside the picture" : ""}. ${word} with a rate of ${fmt(rate, 4)}${more}.`;
     this.text.textContent = text;
     this.say(text);
   }

@@ -23,7 +23,8 @@ class LearningRate(InteractiveFigure):
 
     script = "learning_rate.js"
     label = "Interactive figure: learning rate, momentum and schedule"
-    height = 460
+    title = "One step size for every direction"
+    height = 440
 
     def __init__(
         self,

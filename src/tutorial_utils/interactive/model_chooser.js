@@ -1,10 +1,9 @@
-import { Figure, button, choice, clamp, fmt, h, slider } from "./base.js";
+import { Figure, choice, clamp, drag, fmt, h } from "./base.js";
 import { axes, chart, path, scale } from "./plot.js";
-// Without grid(): the data need the bytes.
 
 // A row: [name, weights, top-1, GMACs, parameters in millions, MB, index of the family].
 const UNITS = ["GMACs", "M parameters", "MB"];
-const NAMES = ["checkpoint", "weights", "top-1 (%)", ...UNITS];
+const NAMES = ["", "", "", ...UNITS];
 const COSTS = [3, 4, 5];
 
 /** The rows that ModelChooser.parameters packed. */
@@ -34,108 +33,104 @@ export function front(rows, cost) {
 /** The most accurate row; of equals the one with the fewest GMACs. */
 export const best = (rows) => sorted(front(rows, 3), 2, true)[0];
 
-const COLOURS = "#07b #e90 #096 #c7a #5be #d50 #888 var(--ink)".split(" ");
-const SHAPES = ["M-3 0a3 3 0 1 0 6 0a3 3 0 1 0-6 0", "M-3-3H3V3H-3", "M0-4L4 3H-4", "M0-5L4 0 0 5-4 0",
-  "M0 4L4-3H-4", "M-1-4H1V-1H4V1H1V4H-1V1H-4V-1H-1", "M4 0L-3-4V4", "M-1-5H1V5H-1"];
-const mark = (family, hollow) => h("path", { d: SHAPES[family] + "Z", fill: COLOURS[family],
-  stroke: COLOURS[family], "stroke-width": 2, "fill-opacity": +!hollow });
+const SHAPES = ["M-4-4L4 4M-4 4L4-4", "M-4.5 0H4.5M0-4.5V4.5", "M0-5L3 0 0 5-3 0Z",
+  "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0", "M0-5V5M-4.5-2.5L4.5 2.5M-4.5 2.5L4.5-2.5", "M-3.5-3.5H3.5V3.5H-3.5Z",
+  "M0 4.5L4.5-3.5H-4.5Z", "M-4-2L0-4.5 4-2V2L0 4.5-4 2Z", "M0-4.5L4.5 3.5H-4.5Z", "M0-5L5 0 0 5-5 0Z", "M-4 3V-1L0-5 4-1V3Z"];
 const tell = ([name, weights, top1, ...costs]) => `${name} (${weights}): ${fmt(top1, 1)} %, ` +
   costs.slice(0, 3).map((v, i) => `${fmt(v)} ${UNITS[i]}`).join(", ");
+const options = (values, unit) => [["", "any"], ...values.map((v) => [v, `≤ ${v} ${unit}`])];
 
 export class Main extends Figure {
-  static css = `.view{height:380px;overflow:auto}.view table{width:100%}
-th{position:sticky;top:0;background:var(--paper)}.controls{gap:10px 12px}input[type=range]{width:128px}
-th button{font-size:12px;padding:2px 6px;white-space:nowrap}
-.keys{display:flex;flex-wrap:wrap;gap:4px 14px;font-size:12px}
-.keys svg{display:inline}@container(max-width:600px){.say{min-height:9em}}`;
+  static css = `.plot{cursor:crosshair}.keys{display:flex;flex-wrap:wrap;gap:2px 12px;font-size:12px}.keys svg{display:inline}
+.front{font-size:11px;paint-order:stroke;stroke:var(--paper);stroke-width:3px}.say{min-height:4.2em}
+.controls{margin:0 0 4px}@container(width<420px){.controls label+label+label{max-width:96px}}`;
+  static keys = ["mb", "gmacs", "axis", "name"];
+  static tries = [
+    ["Phone", { mb: 25, gmacs: 0.6, axis: 3, name: "" }],
+    ["Laptop", { mb: 125, gmacs: 5, axis: 3, name: "" }],
+    ["Server", { mb: "", gmacs: "", axis: 3, name: "" }],
+    ["VGG?", { mb: "", gmacs: "", axis: 5, name: "vgg16 V1" }],
+  ];
 
-  draw(data) {
-    this.rows = parse(data);
-    this.axis = 3;
-    this.limits = {};
-    this.sort = [2, true];
-    this.W = clamp(this.clientWidth - 30, 290, 720);
-    const budget = (k) => {
-      const [low, high] = this.range(k);
-      const limit = (t) => (t < 60 ? +(low * (high / low) ** (t / 60)).toPrecision(2) : Infinity);
-      return slider(NAMES[k], { min: 0, max: 60, value: 60, show: (t) => (t < 60 ? "≤ " + limit(t) : "any"),
-        oninput: (t) => { this.limits[k] = limit(t); this.refresh(); } });
-    };
-    const point = ({ clientX, clientY }) => {
-      const box = this.plot.firstChild.getBoundingClientRect(), k = this.W / box.width;
-      const far = (row) => Math.hypot(this.x(row) - k * (clientX - box.left), this.y(row) - k * (clientY - box.top));
-      this.pick([...this.left].sort((a, b) => far(a) - far(b))[0]);
-    };
-    this.plot = h("div", { tabindex: 0, role: "application", "aria-label": "checkpoints; arrow keys move",
-      onpointermove: point, onpointerdown: point, onkeydown: (event) => {
+  draw({ rows, colors, ...state }) {
+    Object.assign(this, { colors, rows: parse(rows), ...state, axis: 3, name: "" });
+    const families = Object.keys(rows), set = (key) => (v) => { this[key] = +v || ""; this.refresh(); };
+    this.menus = { mb: choice("file", options([10, 25, 50, 125, 250], "MB"), "", set("mb")),
+      gmacs: choice("work", options([0.3, 0.6, 2, 5, 20], "GMACs"), "", set("gmacs")),
+      axis: choice("across", COSTS.map((k) => [k, NAMES[k]]), 3, set("axis")) };
+    this.plot = h("div", { class: "plot", tabindex: 0, role: "application", "aria-label": "checkpoints; arrow keys move",
+      onkeydown: (event) => {
         const by = { ArrowRight: 1, ArrowLeft: -1, Home: -999, End: 999 }[event.key];
         if (!by) return;
         event.preventDefault();
-        const rows = sorted(this.left, this.axis);
-        this.pick(rows[clamp(rows.indexOf(this.picked) + by, 0, rows.length - 1)]);
+        const list = sorted(this.left, this.axis);
+        this.pick(list[clamp(list.indexOf(this.picked) + by, 0, list.length - 1)]);
       } });
-    this.view = h("div", { class: "view" });
+    const near = (px, py) => {
+      const far = (row) => Math.hypot(this.x(row) - px, this.y(row) - py);
+      if (this.left[0]) this.pick([...this.left].sort((a, b) => far(a) - far(b))[0]);
+    };
+    drag(this.plot, near, true);
     this.text = h("p", { class: "say" });
     this.update();
-    return [h("div", { class: "controls" }, COSTS.map(budget),
-      choice("cost axis", COSTS.map((k) => [k, NAMES[k]]), 3, (k) => { this.axis = +k; this.refresh(); }),
-      button("Table", (on) => { this.table = on; this.refresh(); }, false)), this.view,
-    h("div", { class: "keys" }, Object.keys(data).map((name, f) =>
-      h("span", {}, h("svg", { width: 12, height: 12, viewBox: "-6 -6 12 12" }, mark(f)), " " + name)),
-    "hollow: SWAG · line, ◆: Pareto front · large ring: the best, small: pointed at"), this.text];
+    return [h("div", { class: "controls" }, Object.values(this.menus)), this.plot, this.text,
+      h("div", { class: "keys" }, families.map((name, f) =>
+        h("span", {}, h("svg", { width: 12, height: 12, viewBox: "-6 -6 12 12", "aria-hidden": "true" }, this.mark(f)), " " + name)),
+      "hollow: SWAG. Line: what no cheaper one beats.")];
+  }
+
+  mark(family, hollow) {
+    const colour = this.colors[family];
+    return h("path", { d: SHAPES[family], fill: colour, stroke: colour, "stroke-width": 2, "fill-opacity": +!hollow });
   }
 
   pick(row) {
-    this.picked = row;
+    this.name = row ? row[0] + " " + row[1] : "";
     this.refresh();
   }
 
-  range(k) {
-    const all = this.rows.map((row) => row[k]);
-    return [Math.min(...all), Math.max(...all)];
-  }
-
   update() {
-    this.left = within(this.rows, this.limits);
+    const { mb, gmacs, axis } = this;
+    for (const key in this.menus) this.menus[key].set(this[key]);
+    this.left = within(this.rows, { 3: gmacs || Infinity, 5: mb || Infinity });
     this.top = best(this.left);
-    if (!this.left.includes(this.picked)) this.picked = this.top;
-    this.view.replaceChildren(this.table ? this.list() : this.paint());
+    this.picked = this.left.find((row) => row[0] + " " + row[1] === this.name) ?? this.top;
+    this.front = front(this.left, axis);
+    this.paint();
     const text = this.top ? `${this.left.length} of ${this.rows.length} fit. The best: ${tell(this.top)}.` +
-      (this.table || this.picked === this.top ? "" : ` Pointed at: ${tell(this.picked)}.`) : "No checkpoint fits this budget.";
+      (this.picked === this.top ? "" : ` Pointed at: ${tell(this.picked)}.`) : "No checkpoint fits this budget.";
     this.text.textContent = text;
     this.say(text);
   }
 
   paint() {
-    const k = this.axis, right = this.W - 10, [low, high] = this.range(k);
-    const x = scale([low * 0.8, high * 1.25], [50, right], true), y = scale([55, 90], [340, 8]);
+    const k = this.axis, W = this.room, H = W < 500 ? 272 : 360, right = W - 12, all = this.rows.map((row) => row[k]);
+    const limit = { 3: this.gmacs, 5: this.mb }[k], base = H - 40; // a budget cuts off what lies far beyond it
+    const low = Math.min(...all), high = Math.min(Math.max(...all), limit ? 8 * limit : Infinity);
+    
+    const x = scale([low * 0.8, high * 1.25], [44, right], true), y = scale([55, 90], [base, 8]);
     this.x = (row) => x(row[k]);
     this.y = (row) => y(row[2]);
     const at = (row, what) => h("g", { transform: `translate(${this.x(row)} ${this.y(row)})` }, what);
-    const point = (row) => at(row, mark(row[6], row[1][0] === "S"));
-    const ring = (row, r, stroke) => at(row, h("circle", { r, fill: "none", stroke, "stroke-width": 3 }));
-    const steps = front(this.left, k).flatMap((row, i, all) =>
-      [[this.x(row), this.y(all[i - 1] ?? row)], [this.x(row), this.y(row)]]);
-    this.plot.replaceChildren(chart("accuracy against cost", this.W, 380,
-      axes({ x, y, box: [50, 8, right, 340], xlabel: NAMES[k] + ", log scale", ylabel: "ImageNet top-1 (%)",
+    const point = (row) => at(row, this.mark(row[6], row[1][0] === "S"));
+    const steps = this.front.flatMap((row, i, list) =>
+      [[this.x(row), this.y(list[i - 1] ?? row)], [this.x(row), this.y(row)]]);
+    // Names on the front, the best first, where there is room for them.
+    const taken = [], name = (row, bold) => {
+      const [text] = row, wide = 6.1 * text.length, px = clamp(this.x(row) - wide - 8, 44, right - wide), py = this.y(row) - 7;
+      const free = taken.every(([a, b, w]) => Math.abs(py - b) > (W < 500 ? 20 : 12) || px > a + w || a > px + wide);
+      if (!free && !bold) return [];
+      taken.push([px, py, wide]);
+      return h("text", { x: px, y: py, class: "front", "font-weight": bold ? 700 : 400 }, text);
+    };
+    const names = this.top ? [name(this.picked, true), [...this.front].reverse().filter((r) => r !== this.picked).map((r) => name(r))] : [];
+    const edge = limit ? h("path", { d: `M${x(limit)} 8V${base}`, stroke: "var(--orange)", "stroke-width": 2,
+      "stroke-dasharray": "5 4" }) : [];
+    this.plot.replaceChildren(chart("accuracy against cost", W, H,
+      axes({ x, y, box: [44, 8, right, base], xlabel: NAMES[k] + ", log scale", ylabel: "ImageNet top-1 (%)",
         xticks: [0.1, 1, 10, 100, 1000].filter((t) => t > low && t < high), yticks: [60, 70, 80, 90] }),
-      h("g", { opacity: 0.15 }, this.rows.filter((row) => !this.left.includes(row)).map(point)),
-      h("path", { d: path(steps), fill: "none", stroke: "var(--ink)" }), this.left.map(point),
-      this.top ? [ring(this.picked, 9, "var(--orange)"), ring(this.top, 13, "var(--blue)")] : []));
-    return this.plot;
-  }
-
-  list() {
-    const [k, down] = this.sort;
-    const kept = front(this.left, this.axis);
-    return h("table", {}, h("thead", {}, h("tr", {}, NAMES.map((name, i) =>
-      h("th", { "aria-sort": i === k && (down ? "descending" : "ascending") },
-        button(name + (i === k ? (down ? " ▼" : " ▲") : ""), () => {
-          this.sort = [i, i === k ? !down : i === 2];
-          this.update();
-          this.view.querySelectorAll("button")[i].focus();
-        }))))), h("tbody", {}, sorted(this.left, k, down).map((row) =>
-      h("tr", {}, NAMES.map((_, i) => h("td", {}, i > 1 ? fmt(row[i], 3) : row[i],
-        !i && kept.includes(row) ? " ◆" : ""))))));
+      h("g", { opacity: 0.16 }, this.rows.filter((row) => !this.left.includes(row) && row[k] <= high).map(point)), edge,
+      h("path", { d: path(steps), fill: "none", stroke: "var(--ink)", "stroke-width": 1.5 }), this.left.map(point),
+      this.top ? at(this.picked, h("circle", { r: 9, fill: "none", stroke: "var(--orange)", "stroke-width": 3 })) : [], names));
   }
 }

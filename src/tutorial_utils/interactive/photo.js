@@ -1,6 +1,6 @@
 // Photos in a figure: read from the fallback's <img>, so that the page carries each once.
 
-import { h } from "./base.js";
+import { button, h } from "./base.js";
 
 /**
  * The pixels of an <img> once it is loaded: {width, height, data}, data as RGBA bytes (H, W, 4).
@@ -41,4 +41,18 @@ export function picture(label, width, height, scale = 1) {
   };
   canvas.context = context;
   return canvas;
+}
+
+/** A button that reads a picture of the reader's: its middle square, at side() pixels, as ImageData. */
+export function ownPicture(use, side) {
+  const input = h("input", { type: "file", accept: "image/*" }), b = button("Your own picture", () => input.click());
+  input.onchange = async () => {
+    const found = await createImageBitmap(input.files[0]).catch(() => null);
+    if (!found) return (b.textContent = "Not a picture: another?");
+    const n = side(), context = h("canvas", { width: n, height: n }).getContext("2d"), { width, height } = found;
+    const edge = Math.min(width, height);
+    context.drawImage(found, (width - edge) / 2, (height - edge) / 2, edge, edge, 0, 0, n, n);
+    use(context.getImageData(0, 0, n, n));
+  };
+  return b;
 }

@@ -1,4 +1,4 @@
-import { Figure, button, calm, choice, clamp, drag, fmt, h, slider } from "./base.js";
+import { Figure, button, calm, choice, clamp, drag, h, player } from "./base.js";
 import { picture, pixels, plane } from "./photo.js";
 
 // A map is an array of n * n numbers, row by row, and a ring: its right neighbour is its left side.
@@ -55,137 +55,137 @@ export function change(y, reference, y0) {
 /** Output of the moved picture, what it is held against, and the change. */
 export function compare(x, n, method, times, down, right, against) {
   const y0 = halvings(x, n, method, times), y = halvings(roll(x, n, down, right), n, method, times);
-  const side = n >> times, d = down / 2 ** times, r = right / 2 ** times;
-  let all = [moved(y0, side, d, r)];
-  if (against === "still") all = [y0];
-  if (against === "whole")
-    all = [Math.floor(d), Math.ceil(d)].flatMap((a) =>
-      [Math.floor(r), Math.ceil(r)].map((b) => roll(y0, side, a, b)));
-  const [best, reference] = all.map((z) => [change(y, z, y0), z]).sort((p, q) => p[0] - q[0])[0];
-  return { y, reference, change: best };
+  const reference = against === "still" ? y0 : moved(y0, n >> times, down / 2 ** times, right / 2 ** times);
+  return { y, reference, change: change(y, reference, y0) };
 }
 
-const FAR = 8, SIDE = 192, SMALL = 96, FULL = 1.6;
-const NOTE = {
-  exact: "y₀ moved exactly as far, so that only aliasing is left",
-  whole: "y₀ moved by the number of whole pixels that fits best",
-  still: "y₀ as it is, so that the move itself is a change too",
-};
+const FAR = 8, FULL = 1.6, TOUR = [1, 2, 3, 4, 3, 2, 1];
 
 export class Main extends Figure {
-  static css = `.top{display:flex;flex-wrap:wrap;gap:16px 20px}.pad{width:${SIDE}px;height:${SIDE}px;
-cursor:grab}.cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(100px,1fr));gap:12px 10px;
-flex:1 1 290px}.card canvas{margin-top:6px}.card b{display:block;line-height:1.2}
-.bars{display:grid;grid-template-columns:auto 1fr 3.2em;gap:5px 10px;align-items:center;flex:1 1 100%}
-@container (width<560px){.cards{order:1}}
-.bars i{display:block;height:100%;background:var(--blue)}
-.bars div{height:16px;background:var(--panel);box-shadow:0 0 0 1px var(--line)}
-.bars b{text-align:right;font-variant-numeric:tabular-nums}.cap{margin:0 0 4px}.plays{display:flex;gap:6px;
-margin-top:8px}.controls input{width:120px}.say{min-height:4.5em}`;
+  static css = `.top{display:flex;gap:14px;align-items:center;margin-bottom:10px}.pad{width:min(136px,40cqw);aspect-ratio:1;cursor:grab;flex:none}
+.pad canvas,.card canvas{width:100%!important;image-rendering:pixelated}.where{font-weight:600;margin-bottom:6px}
+.arrows{display:flex;flex-wrap:wrap;gap:4px;max-width:156px}.arrows button{min-width:36px;padding:0 8px}
+.cards{display:grid;grid-template-columns:repeat(4,minmax(0,130px));gap:0 8px}.card canvas{margin-bottom:4px}
+.card b{display:block;font-size:13px;line-height:1.2;min-height:1.3em}.track{height:12px;background:var(--panel);border:1px solid var(--line)}
+.track i{display:block;height:100%;background:var(--orange)}.card output{font-size:14px;font-weight:650}
+.side{flex:1 1 300px}.controls{margin:10px 0 0}@container(width<480px){.card b{font-size:12px}.top{gap:10px}}
+@container(width>760px){.all{display:flex;gap:28px;align-items:flex-start}}`;
+  static keys = ["name", "times", "against", "right", "down"];
+  static tries = [
+    ["Two pixels", { right: 2, down: 0, times: 1 }],
+    ["Test card", (f) => ({ name: f.names.at(-1), times: 3, right: 1, down: 0 })],
+    ["No move", { against: "still", right: 2, down: 0, times: 1 }],
+  ];
 
   draw({ names, side, methods }) {
-    Object.assign(this, { n: side, name: names[0], times: 1, against: "exact", right: 0, down: 0 });
-    const set = (key) => (v) => { this[key] = v; this.resize(); this.refresh(); };
-    this.sliders = ["right", "down"].map((key) => slider(key, { min: -FAR, max: FAR, value: 0,
-      show: (v) => fmt(v) + " px", oninput: set(key) }));
-    this.canvas = picture("picture", side, side, SIDE / side);
+    Object.assign(this, { names, n: side, name: names[0], times: 1, against: "exact", right: 1, down: 0 });
+    const set = (key) => (v) => { this[key] = v; this.refresh(); };
+    this.canvas = picture("picture", side, side);
     this.pad = h("div", { class: "pad", tabindex: 0, role: "application" }, this.canvas);
-    this.ways = Object.entries(methods).map(([method, what]) => {
-      const box = h("div", { class: "card" }, h("b", {}, method), h("span", { class: "label" }, what));
-      return { method, box, fill: h("i"), value: h("b") };
+    this.ways = methods.map((method) => {
+      const fill = h("i"), value = h("output"), pictures = h("div");
+      const box = h("div", { class: "card" }, h("b", {}, method), pictures, h("div", { class: "track" }, fill), value);
+      return { method, box, fill, value, pictures };
     });
     let from;
     drag(this.pad, (x, y, event) => {
+      this.play.stop();
       if (event.type === "pointerdown") {
         this.pad.focus({ preventScroll: true });
         from = { x, y, right: this.right, down: this.down };
       }
-      const pixel = this.canvas.getBoundingClientRect().width / side;
+      const pixel = this.pad.offsetWidth / side;
       this.move(from.right + Math.round((x - from.x) / pixel), from.down + Math.round((y - from.y) / pixel));
     });
     this.pad.addEventListener("keydown", (event) => {
       const by = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowDown: [0, 1], ArrowUp: [0, -1] }[event.key];
-      if (by) this.move(this.right + by[0], this.down + by[1]);
-      else if (event.key === "Home") this.move(0, 0);
-      else return;
+      if (!by && event.key !== "Home") return;
       event.preventDefault();
+      this.play.stop();
+      if (by) this.move(this.right + by[0], this.down + by[1]);
+      else this.move(0, 0);
     });
-    const controls = h("div", { class: "controls" }, choice("picture", names, names[0], set("name")),
-      choice("halvings", [[1, "once"], [2, "twice"], [3, "three times"]], 1, (v) => set("times")(+v)),
-      choice("hold it against", [["exact", "exact move"], ["whole", "whole pixels"],
-        ["still", "no move"]], "exact", set("against")), this.sliders);
-    this.play = button("Play", () => (this.timer ? this.pause() : this.start()));
-    const plays = h("div", { class: "plays" },
-      button("Back", () => { this.pause(); this.move(0, 0); }), this.play);
-    this.where = h("p", { class: "label cap" });
-    const left = h("div", {}, this.where, this.pad, plays);
-    this.cards = h("div", { class: "cards" }, this.ways.map((w) => w.box));
-    const bars = h("div", { class: "bars" },
-      this.ways.map((w) => [h("span", {}, w.method), h("div", {}, w.fill), w.value]));
+    let at = 0;
+    this.play = player(this, () => {
+      this.move(TOUR[at++ % TOUR.length], 0);
+      return at % TOUR.length > 0;
+    }, 900);
+    const arrow = (sign, text, right, down) => {
+      const b = button(sign, () => { this.play.stop(); this.move(this.right + right, this.down + down); });
+      b.setAttribute("aria-label", "move " + text);
+      return b;
+    };
+    const arrows = h("div", { class: "arrows" }, arrow("←", "left", -1, 0), arrow("→", "right", 1, 0),
+      arrow("↑", "up", 0, -1), arrow("↓", "down", 0, 1), this.play);
+    this.menus = { name: choice("picture", names, names[0], set("name")),
+      times: choice("halvings", [1, 2, 3], 1, (v) => set("times")(+v)),
+      against: choice("held against", [["exact", "moved along"], ["still", "in place"]],
+        "exact", set("against")) };
+    this.where = h("p", { class: "where" });
     this.text = h("p", { class: "say" });
-    this.resize();
+    const cards = h("div", { class: "cards" }, this.ways.map((w) => w.box));
     pixels(this).then(async () => {
-      this.maps = {};
+      const maps = {};
       for (const name of names)
-        this.maps[name] = Array.from(plane(await pixels(this, `[data-picture=${JSON.stringify(name)}]`)), Math.round);
+        maps[name] = Array.from(plane(await pixels(this, `[data-picture=${JSON.stringify(name)}]`)), Math.round);
+      this.maps = maps;
       this.update();
+      if (calm()) return;
+      const seen = new IntersectionObserver((found) => {
+        if (!found.some((e) => e.isIntersecting)) return;
+        seen.disconnect();
+        this.play.start();
+      }, { threshold: 0.6 });
+      seen.observe(this);
     });
-    return [controls, h("div", { class: "top" }, left, this.cards, bars), this.text];
-  }
-
-  /** New canvases when the outputs get another size. */
-  resize() {
-    const side = this.n >> this.times;
-    if (this.side === side) return;
-    this.side = side;
-    for (const w of this.ways) {
-      w.box.querySelectorAll("canvas").forEach((c) => c.remove());
-      w.out = picture(`${w.method}, output`, side, side, SMALL / side);
-      w.gap = picture(`${w.method}, change`, side, side, SMALL / side);
-      w.box.append(w.out, w.gap);
-    }
+    return [h("div", { class: "all" }, h("div", { class: "top" }, this.pad, h("div", {}, this.where, arrows)),
+      h("div", { class: "side" }, cards, this.text)),
+    h("div", { class: "controls" }, Object.values(this.menus)),
+    h("p", { class: "help" }, "Upper row: halved. Lower row and bars: what differs from the halved picture in place, moved " +
+      "along, in standard deviations.")];
   }
 
   move(right, down) {
     this.right = clamp(right, -FAR, FAR);
     this.down = clamp(down, -FAR, FAR);
-    this.sliders[0].set(this.right);
-    this.sliders[1].set(this.down);
     this.refresh();
   }
 
   update() {
     if (!this.maps) return;
-    const { n, times, down, right, against } = this, x = this.maps[this.name];
+    const { n, times, down, right, against } = this, x = this.maps[this.name], side = n >> times;
+    for (const key in this.menus) this.menus[key].set(this[key]);
     this.canvas.paint(roll(x, n, down, right));
-    this.ways.forEach((w) => {
-      const found = compare(x, n, w.method, times, down, right, against);
-      w.out.paint(found.y);
+    const found = this.ways.map((w) => {
+      if (this.side !== side) {
+        w.out = picture(`${w.method}, output`, side, side);
+        w.gap = picture(`${w.method}, change`, side, side);
+        w.pictures.replaceChildren(w.out, w.gap);
+      }
+      const { y, reference, change: size } = compare(x, n, w.method, times, down, right, against);
+      w.out.paint(y);
       // Grey where nothing changed; brighter is also more orange, darker also bluer.
-      w.gap.paint(found.y.map((v, i) => clamp((v - found.reference[i]) / 64, -1, 1)), (v) =>
+      w.gap.paint(y.map((v, i) => clamp((v - reference[i]) / 64, -1, 1)), (v) =>
         [128 + 127 * v, 128 + 70 * v, 128 - 28 * Math.abs(v)]);
-      w.value.textContent = found.change.toFixed(2);
-      w.fill.style.width = clamp(found.change / FULL, 0, 1) * 100 + "%";
-      w.now = `${w.method} ${found.change.toFixed(2)}`;
+      w.value.textContent = size.toFixed(2);
+      w.fill.style.width = clamp(size / FULL, 0, 1) * 100 + "%";
+      return size;
     });
+    this.side = side;
     const where = [[right, "right", "left"], [down, "down", "up"]].filter(([v]) => v)
       .map(([v, a, b]) => `${Math.abs(v)} px ${v > 0 ? a : b}`).join(", ") || "in place";
     this.pad.setAttribute("aria-label", `${this.name}, ${where}; arrow keys move it`);
-    this.where.textContent = where + (right || down ? "" : ": drag it");
-    this.text.textContent = `y: output. y₀: output in place. r: ${NOTE[against]}. Lower ` +
-      "pictures: y − r, orange where y is brighter, blue where darker. Bars: ‖y − r‖ / ‖y₀ − mean of y₀‖.";
-    this.say(`${where}. Change: ${this.ways.map((w) => w.now).join(", ")}.`);
-  }
-
-  start() {
-    this.play.textContent = "Pause";
-    this.timer = setInterval(
-      () => this.move(this.right < FAR ? this.right + 1 : -FAR, this.down), calm() ? 1500 : 500);
-  }
-
-  pause() {
-    clearInterval(this.timer);
-    this.timer = 0;
-    this.play.textContent = "Play";
+    this.where.textContent = where;
+    const step = 2 ** times, least = this.ways[found.indexOf(Math.min(...found))].method;
+    const [, , average, blurred] = found;
+    let text = `Moved by ${where}, the output should only move along. Least differs with “${least}”.`;
+    if (!(right || down)) text = "In place.";
+    else if (right % step === 0 && down % step === 0 && against !== "still")
+      text = `${where}: every output just moves along.`;
+    else if (average < blurred)
+      text += " Averaging is linear: a wave caught as (high, low) or as (middle, middle) has the same mean. The next max " +
+        "keeps “high” of one and “middle” of the other.";
+    this.text.textContent = text;
+    this.say(`${where}. Change: ${this.ways.map((w, i) => `${w.method} ${found[i].toFixed(2)}`).join(", ")}.`);
   }
 }

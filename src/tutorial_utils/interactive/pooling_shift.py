@@ -9,12 +9,8 @@ from PIL import Image
 from tutorial_utils.interactive.base import InteractiveFigure, photo_uri
 from tutorial_utils.photos import load_photo
 
-METHODS = {
-    "every 2nd": "pixel (2i, 2j)",
-    "max": "largest of 2 × 2",
-    "average": "mean of 2 × 2",
-    "max + blur": "max, blur, halve",
-}
+# "max + blur" takes the largest of each 2 × 2, blurs and then halves.
+METHODS = ("every 2nd", "max", "average", "max + blur")
 
 
 def faded(pixels: np.ndarray) -> np.ndarray:
@@ -84,7 +80,8 @@ class PoolingShift(InteractiveFigure):
 
     script = "pooling_shift.js"
     label = "Interactive figure: pooling and a shift by one pixel"
-    height = 560
+    title = "Move a picture one pixel, then halve it"
+    height = 480
 
     def __init__(self, pictures: Mapping[str, np.ndarray] | None = None) -> None:
         if pictures is None:
@@ -105,7 +102,7 @@ class PoolingShift(InteractiveFigure):
     def parameters(self) -> dict:
         """Return the pictures' names, their side, and the methods with what they do."""
         side = len(next(iter(self.pictures.values())))
-        return {"names": list(self.pictures), "side": side, "methods": METHODS}
+        return {"names": list(self.pictures), "side": side, "methods": list(METHODS)}
 
     def fallback(self) -> str:
         """Return the first picture, in place and moved, with its four outputs and their errors."""
@@ -138,5 +135,5 @@ class PoolingShift(InteractiveFigure):
             "deviation.</caption>"
             f"<thead><tr><td></td><th>picture</th>{heads}</tr></thead><tbody>{rows}"
             f"<tr><th scope='row'>change</th><td></td>{errors}</tr></tbody></table>"
-            f"<p>Live, you can move it yourself, and these too: {others}</p></div>"
+            f"<p>{others}</p></div>"
         )

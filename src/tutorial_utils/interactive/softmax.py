@@ -9,7 +9,7 @@ from tutorial_utils.interactive.base import InteractiveFigure
 
 
 class SoftmaxFigure(InteractiveFigure):
-    """Logits as bars to drag, a temperature and a true class; p, the loss and p - y follow.
+    """Logits to drag, a temperature and a true class; e^z, p, the loss and p - y follow.
 
     Args:
         names: of the classes, 2 to 8.
@@ -20,7 +20,8 @@ class SoftmaxFigure(InteractiveFigure):
 
     script = "softmax.js"
     label = "Interactive figure: logits, softmax and cross-entropy"
-    height = 440
+    title = "Push one logit: every probability moves"
+    height = 400
 
     def __init__(
         self,

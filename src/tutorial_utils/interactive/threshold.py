@@ -1,11 +1,12 @@
-"""Threshold and metrics: two classes of scores, a threshold to drag, and all that follows."""
+"""Threshold and metrics: two classes of images, a threshold to drag, and all that follows."""
 
+import math
 from itertools import pairwise
 from statistics import NormalDist
 
 from tutorial_utils.interactive.base import InteractiveFigure
 
-STEP = 0.1  # scores lie in bins this wide; thresholds and shifts are whole numbers of bins
+STEP = 0.1  # log-odds lie in bins this wide; thresholds and shifts are whole numbers of bins
 IMAGES = 100_000
 BINS = 33  # on either side of the middle of a class
 FARTHEST = 55  # the threshold lies between - and + this many bins
@@ -33,19 +34,21 @@ def metrics(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
 
 
 class ThresholdMetrics(InteractiveFigure):
-    """Scores of positive and negative images, a threshold, and the metrics that it makes.
+    """Predicted probabilities of two classes, a threshold, and the metrics that it makes.
 
-    The scores of either class are normal with standard deviation 1, in bins of 0.1.
+    The log-odds of either class are normal with standard deviation 1, in bins of 0.1.
 
     Args:
-        separation: between the means of the two classes, 0 to 4 in steps of 0.2.
+        separation: between the two classes' mean log-odds, 0 to 4 in steps of 0.2.
         positives: percent of the 100,000 images that are positive, a whole number from 1 to 99.
-        threshold: images with this score or more are called positive, -5.5 to 5.5.
+        threshold: images with this probability or more are called positive, 0.005 to 0.995; it
+            is moved to the nearest bin.
     """
 
     script = "threshold.js"
     label = "Interactive figure: threshold, confusion matrix and curves"
-    height = 640
+    title = "Move the threshold: all else follows"
+    height = 520
 
     def __init__(
         self, separation: float = 2.0, positives: int = 20, threshold: float = 0.5
@@ -54,11 +57,11 @@ class ThresholdMetrics(InteractiveFigure):
             raise ValueError(f"separation must be 0, 0.2, ... or 4, is {separation}.")
         if not 1 <= positives <= 99 or positives != int(positives):
             raise ValueError(f"positives must be a whole percentage from 1 to 99, is {positives}.")
-        if not abs(threshold) <= FARTHEST * STEP:
-            raise ValueError(f"threshold must lie between -5.5 and 5.5, is {threshold}.")
+        if not 0.005 <= threshold <= 0.995:
+            raise ValueError(f"threshold must lie between 0.005 and 0.995, is {threshold}.")
         self.shift = round(separation / 2 / STEP)  # bins that each class lies from the middle
         self.positives = int(positives)
-        self.threshold = round(threshold / STEP)
+        self.threshold = round(math.log(threshold / (1 - threshold)) / STEP)
 
     def parameters(self) -> dict:
         """Return the state in bins and percent, and the counts of a class, from its middle up."""
@@ -103,7 +106,7 @@ class ThresholdMetrics(InteractiveFigure):
             f"</thead><tbody><tr><th scope='row'>positive</th><td>{m['tp']:,}</td>"
             f"<td>{m['fn']:,}</td></tr><tr><th scope='row'>negative</th><td>{m['fp']:,}</td>"
             f"<td>{m['tn']:,}</td></tr></tbody></table>"
-            "<table><caption>The same scores and threshold at other shares of positives: recall "
-            "and false positive rate stay, precision does not.</caption><thead><tr>"
+            "<table><caption>The same at other shares of positives: "
+            "precision changes.</caption><thead><tr>"
             f"<th>positives</th>{heads}</tr></thead><tbody>{rows}</tbody></table>"
         )

@@ -1,5 +1,5 @@
 // What the reader takes along: the head as JSON and the photos as a zip. The Python program that uses
-// the head is take_along.py (here: PYTHON).
+// the head is take_along.py.
 
 /** The head (w: classes, width + 1; biases last) as JSON text; eight digits are float32's own. */
 function headJson(names, w) {

@@ -2,8 +2,9 @@
 
 ``tools/pack_lab.py`` calls :func:`pack`, which writes into one folder of the built book:
 
-- ``lab.js``: all scripts as one, with the style and the kernel's bytes inside; under 60 kB.
-- ``weights.js``: MobileNetV2, BatchNorm folded, float16, and ImageNet's class names; 9.4 MB.
+- ``lab.js``: all scripts as one, with the kernel's bytes inside, under 60 kB; ``lab.css``.
+- ``weights.js``: MobileNetV2, BatchNorm folded, float16; what belongs to it: ImageNet's class names
+  and a Python program that uses the exported head; 9.4 MB in all.
 - ``ours.js``: rendered photos of solids, for readers who have no photos at hand.
 - ``source/``: the scripts as they are, to read.
 
@@ -15,6 +16,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,34 +36,81 @@ SCRIPTS = (
     "head.js",
     "export.js",
     "worker.js",
+    "draw.js",
+    "inside.js",
+    "camera.js",
+    "page.js",
 )
+# Worker and page are one script: a worker has no document, and is started from the text of it all.
+WRAPPED = """(function bookLab() {
+"use strict";
+%s
+if (typeof document === "undefined") return serve();
+const FOLDER = document.currentScript.src.replace(/[^/]*$/, "");
+if (!customElements.get("book-lab")) customElements.define("book-lab", BookLab);
+})();
+"""
 CHECKPOINT = "mobilenet_v2-b0353104.pth"
 OURS = ("cone", "torus", "cube")  # "Try it with ours": the classes,
-LEARN, ASK = 12, 4  # photos of each to learn from, and to ask about afterwards
+# ... and the photos of each to learn from and to ask about afterwards. The last is for asking only:
+# a head that knows cones and tori must call a cube one of them.
+LEARN, ASK = (12, 12, 0), (3, 3, 2)
 SIDE, SEED = 224, 700_000
 
 
 # --- The scripts. ---
 
 
+# What must stay as it is (strings, regular expressions), and what can go (comments).
+TEXT = re.compile(r'"(?:\\.|[^"\\])*"')
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+PATTERN = re.compile(r"/(?:\\.|\[(?:\\.|[^\]\\])*\]|[^/\\\n\[])+/[a-z]*")
+TEMPLATE = re.compile(r"(?:\\.|[^`\\$]|\$(?!\{))*(`|\$\{)")  # to its end, or to the next ${
+
+
 def tidy(source: str) -> str:
-    """Drop comment lines, doc comments and indentation: the page loads what the browser needs."""
-    lines, comment = [], False
-    for line in source.splitlines():
-        line = line.strip()
-        comment = comment or line.startswith("/**")
-        if line and not comment and not line.startswith("//"):
-            lines.append(line)
-        comment = comment and not line.endswith("*/")
-    return "\n".join(lines)
+    """Drop comments, indentation and needless spaces; text in quotes and line ends stay."""
+    out, code, at, depth = [], "", 0, []  # depth: of the braces inside each open ${
+
+    def flush():
+        nonlocal code
+        code = re.sub(r"[ \n]*\n[ \n]*", "\n", code)
+        # "+ +" and "- -" stay apart: without the space they would be another operator.
+        code = re.sub(r" *([*/=<>?:;,(){}\[\]&|!%]) *|(?<![-+]) *([-+]) *(?![-+])", r"\1\2", code)
+        out.append(code)
+        code = ""
+
+    while at < len(source):
+        here = source[at]
+        before = code.rstrip()[-1:] or "("
+        kept = here == '"' and TEXT.match(source, at)
+        if here == "/" and (found := COMMENT.match(source, at)):
+            at = found.end()
+            continue
+        if here == "/" and before in "(=,:?&|![{};>":
+            kept = PATTERN.match(source, at)
+        if here == "`" or (here == "}" and depth and depth[-1] == 0):
+            depth = depth[:-1] if here == "}" else depth
+            kept = TEMPLATE.match(source, at + 1)
+            depth += [0] * (kept[1] == "${")
+        elif here in "{}" and depth:
+            depth[-1] += 1 if here == "{" else -1
+        if kept:
+            flush()
+            out.append(source[at : kept.end()])
+            at = kept.end()
+        else:
+            code += here
+            at += 1
+    flush()
+    return "".join(out).strip()
 
 
-def read_scripts(names: tuple[str, ...] = SCRIPTS) -> str:
-    """Return scripts behind one another, with the kernel's bytes; tests call their functions."""
+def read_scripts() -> str:
+    """Return all scripts as one, with the kernel's bytes; tests call their functions."""
     kernel = base64.b64encode(assemble((FOLDER / "kernel.wat").read_text(encoding="utf-8")))
-    program = (FOLDER / "take_along.py").read_text(encoding="utf-8")
-    parts = [f'const KERNEL = "{kernel.decode()}";', f"const PYTHON = {json.dumps(program)};"]
-    return "\n".join(parts + [tidy((FOLDER / name).read_text(encoding="utf-8")) for name in names])
+    parts = [tidy((FOLDER / name).read_text(encoding="utf-8")) for name in SCRIPTS]
+    return "\n".join([f'const KERNEL = "{kernel.decode()}";', *parts])
 
 
 # --- The weights. ---
@@ -113,7 +162,9 @@ def weights_script(model, names: list[str], dtype: str = "<f2") -> str:
     data = base64.b64encode(pack_weights(model, dtype)).decode()
     half = "true" if dtype == "<f2" else "false"
     listed = json.dumps(names, ensure_ascii=False, separators=(",", ":"))
-    return f'globalThis.bookLabWeights={{half:{half},names:{listed},data:"{data}"}};\n'
+    program = json.dumps((FOLDER / "take_along.py").read_text(encoding="utf-8"))
+    content = f'half:{half},names:{listed},program:{program},data:"{data}"'
+    return f"globalThis.bookLabWeights={{{content}}};\n"
 
 
 # --- Photos to try it with. ---
@@ -130,12 +181,10 @@ def solid_photo(kind: str, number: int) -> bytes:
 def photos_script() -> str:
     """Return the script with our photos: of each class some to learn from and some to ask about."""
     classes = []
-    for place, kind in enumerate(OURS):
-        first = 1000 * place
-        photos = [
-            base64.b64encode(solid_photo(kind, first + i)).decode() for i in range(LEARN + ASK)
-        ]
-        classes.append({"name": kind, "learn": photos[:LEARN], "ask": photos[LEARN:]})
+    for place, (kind, learn, ask) in enumerate(zip(OURS, LEARN, ASK, strict=True)):
+        numbers = range(1000 * place, 1000 * place + learn + ask)
+        photos = [base64.b64encode(solid_photo(kind, number)).decode() for number in numbers]
+        classes.append({"name": kind, "learn": photos[:learn], "ask": photos[learn:]})
     return f"globalThis.bookLabPhotos={json.dumps(classes, separators=(',', ':'))};\n"
 
 
@@ -143,7 +192,7 @@ def photos_script() -> str:
 
 
 def up_to_date(path: Path, *made_from: str | bytes) -> tuple[bool, str]:
-    """Tell whether a script was made from these; return the line that says so at its top."""
+    """Tell whether a script was made from these, and return its first line, which says so."""
     digest = hashlib.sha256()
     for part in made_from:
         digest.update(part.encode() if isinstance(part, str) else part)
@@ -172,8 +221,9 @@ def pack(folder: str | Path) -> list[str]:
     for path in sorted(FOLDER.iterdir()):
         if path.suffix in (".js", ".css", ".wat"):
             shutil.copyfile(path, folder / "source" / path.name)
+    shutil.copyfile(FOLDER / "lab.css", folder / "lab.css")
     script = folder / "lab.js"
-    text = read_scripts()
+    text = WRAPPED % read_scripts()
     fresh, line = up_to_date(script, text)
     if not fresh:
         write(script, line + text)

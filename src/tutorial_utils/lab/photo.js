@@ -72,10 +72,10 @@ function cropOf(bitmap, side) {
 
 /**
  * The crop of a photo file: upright by its EXIF data, without colour management, because that is
- * how the network saw photos when it was trained.
+ * how the network saw photos when it was trained. A frame of the webcam comes as a bitmap.
  */
 async function readCrop(file, side) {
-  const bitmap = await sixteenBits(file)
+  const bitmap = file instanceof ImageBitmap ? file : await sixteenBits(file)
     || await createImageBitmap(file, { colorSpaceConversion: "none", imageOrientation: "from-image" });
   try { return cropOf(bitmap, side); }
   finally { bitmap.close(); }

@@ -33,7 +33,7 @@ function serve() {
       const pixels = await crop(message), side = message.side ?? 224, start = performance.now(), stages = [];
       const look = inside && ((stage, ...rest) => { if (SHOWN.includes(stage)) stages.push(thumbnails(stage, ...rest)); });
       const { features, logits, map } = net.run(pixels, side, { look });
-      return { features, logits, crop: pixels, stages, map: inside ? map : null, ms: performance.now() - start };
+      return { features, logits, crop: pixels, stages, map, ms: performance.now() - start };
     },
     /** The head for all rows; then, in the breaks, each row by a head that has not seen it. */
     async fit({ rows, labels, classes, tell }) {

@@ -1,0 +1,45 @@
+// The webcam: one stream, shown in every class's card; frames become photos while a button is held.
+
+/** Browsers give a camera to pages on https, on localhost and, mostly, from a folder. */
+async function openCamera() {
+  if (!navigator.mediaDevices) throw new Error("this browser gives no camera to a page opened in this way");
+  const size = { width: { ideal: 640 }, height: { ideal: 480 } };
+  // On a phone the camera that looks away from the reader: at the things on the desk.
+  return navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: { ideal: "environment" } } });
+}
+
+/** One frame as a photo file, so that it can be kept, shown and taken along like any other. */
+async function shoot(video) {
+  const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  const blob = await new Promise((ok) => canvas.toBlob(ok, "image/jpeg", 0.92));
+  if (!blob) throw new Error("the camera gave no picture");
+  return new File([blob], "webcam.jpg", { type: "image/jpeg" });
+}
+
+/**
+ * A button that works as long as it is held, by finger, mouse or key; a plain click (as a screen
+ * reader makes it) counts as one short hold. start() and stop() are called in turn.
+ */
+function holdButton(text, start, stop) {
+  let held = false;
+  const begin = (event) => {
+    if (held || event.repeat || (event.type === "keydown" && event.key !== " " && event.key !== "Enter")) return;
+    event.preventDefault();
+    held = true;
+    if (event.pointerId !== undefined) button.setPointerCapture(event.pointerId);
+    button.focus();
+    button.classList.add("held");
+    start();
+  };
+  const end = () => {
+    if (!held) return;
+    held = false;
+    button.classList.remove("held");
+    stop();
+  };
+  const button = make("button", { type: "button", class: "hold", onpointerdown: begin, onkeydown: begin, onpointerup: end,
+    onpointercancel: end, onkeyup: end, onblur: end, oncontextmenu: (event) => event.preventDefault(),
+    onclick: (event) => { if (event.detail === 0 && !held) { start(); stop(); } } }, text);
+  return button;
+}
