@@ -33,7 +33,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def quietly(photos, out, recipe=None, **options):
-    options = {"bars": False, "log": lambda line: None, "cpu": True} | options
+    options = {"progress": False, "log": lambda line: None, "cpu": True} | options
     return finetune(photos, out, Recipe(**{**QUICK, **(recipe or {})}), **options)
 
 

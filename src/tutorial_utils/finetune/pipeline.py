@@ -590,8 +590,9 @@ def evidence_line(evidence: dict) -> str:
     )
     return (
         f"on the {e['photos']} validation photos the probe is right on {e['probe_right']}, "
-        f"fine-tuning on {e['tuned_right']}; its loss is lower by {e['loss_gain']:.3f} (standard "
-        f"error {e['standard_error']:.3f}): {verdict}"
+        f"fine-tuning on {e['tuned_right']}; its loss is {abs(e['loss_gain']):.3f} "
+        f"{'lower' if e['loss_gain'] > 0 else 'higher'} (standard error "
+        f"{e['standard_error']:.3f}): {verdict}"
     )
 
 

@@ -20,7 +20,7 @@ from tutorial_utils.errors import PhotosError
 from tutorial_utils.finetune.split import stratified_folds
 from tutorial_utils.models import head, replace_head
 
-L2 = tuple(10.0**k for k in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
+L2 = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 FOLDS = 5
 CHUNK = 8192  # rows in a piece: what is held in memory at once
 SMALL = 20_000_000  # up to so many numbers all features are held in memory, in float64

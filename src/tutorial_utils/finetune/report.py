@@ -340,8 +340,9 @@ def origin(config: dict, result: dict) -> str:
     if e:
         compared = (
             f"On {e['photos']} validation photos the probe was right on {e['probe_right']} and "
-            f"fine-tuning on {e['tuned_right']}; its loss was lower by {e['loss_gain']:.3f} with a "
-            f"standard error of {e['standard_error']:.3f}. "
+            f"fine-tuning on {e['tuned_right']}; its loss was {abs(e['loss_gain']):.3f} "
+            f"{'lower' if e['loss_gain'] > 0 else 'higher'} with a standard error of "
+            f"{e['standard_error']:.3f}. "
         )
     return (
         f"Result of {how}. {compared}{used}Made on {config.get('date', '')} in "
