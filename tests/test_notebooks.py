@@ -21,7 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = sorted((ROOT / "book").glob("*.ipynb"))
 LONGEST_LINE = 88
 LARGEST_PICTURE = 200_000  # bytes of PNG
-TAGS = {"hide-input", "hide-output", "nbval-ignore-output", "raises-exception", "remove-cell"}
+TAGS = {
+    "hide-input",
+    "hide-output",
+    "hide-cell",
+    "nbval-ignore-output",
+    "raises-exception",
+    "remove-cell",
+}
 # What another machine, user or day would change in a stored output.
 STRAY = {
     "memory address": r"\b0x[0-9a-f]{6,}",
@@ -42,8 +49,9 @@ def read(path):
 
 
 def code_cells(notebook):
-    """Return the code cells after the set-up cell."""
-    return [cell for cell in notebook.cells[1:] if cell.cell_type == "code"]
+    """Return the code cells but the set-up cell."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell for cell in cells if "remove-cell" not in tags(cell)]
 
 
 def prose(notebook):
@@ -106,13 +114,23 @@ def test_the_front_page_links_to_the_chapter(path):
 
 
 @every_chapter
-def test_the_first_cell_is_the_set_up_and_the_second_the_title(path):
-    first, second = read(path).cells[:2]
-    assert first.source == setup_source(read_address()), "run `make notebooks`"
-    assert tags(first) == {"remove-cell"}
-    assert first.outputs == []
-    assert second.cell_type == "markdown"
-    assert second.source.startswith("# ")
+def test_the_first_two_cells_are_the_title_and_the_set_up(path):
+    title, setup = read(path).cells[:2]
+    assert title.cell_type == "markdown"
+    assert title.source.startswith("# ")
+    assert setup.source == setup_source(read_address()), "run `python tools/notebooks.py --tidy`"
+    assert setup.source.startswith("# @title")
+    assert tags(setup) == {"remove-cell"}
+    assert setup.metadata["cellView"] == "form"
+    assert setup.outputs == []
+
+
+@every_chapter
+def test_markdown_holds_only_what_jupyterlab_and_colab_show(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"^```(?!\{).*?^```", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+            assert not re.search(r"\{[a-z:-]+\}`|^(?:```|:::+) ?\{", text, re.MULTILINE), text[:300]
 
 
 @every_chapter
@@ -202,7 +220,8 @@ def test_every_figure_has_alt_text(path):
 def test_it_ends_with_a_summary_of_five_lines_and_with_exercises(path):
     notebook = read(path)
     assert len(re.findall(r"^[-*] ", section(notebook, "Summary"), re.MULTILINE)) == 5
-    exercises = re.findall(r"^\d+\. ", section(notebook, "Exercises"), re.MULTILINE)
+    listed = section(notebook, "Exercises")
+    exercises = re.findall(r"^(?:\*\*)?\d+\. ", listed, re.MULTILINE)
     assert 4 <= len(exercises) <= 8
     text = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     assert re.findall(r"^## (\w+)", text, re.MULTILINE)[-2:] == ["Summary", "Exercises"]
