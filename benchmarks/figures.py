@@ -47,19 +47,18 @@ requestAnimationFrame(look);"""
 # Figure, what is dragged, (label, option) chosen before, and where the pointer goes.
 DRAGS = (
     ("ConvolutionExplorer", "over the output", [], "[aria-label=output]"),
-    ("InsideNetwork", "over a 112 × 112 map", [("stage", "0")], ".box.map"),
+    ("InsideNetwork", "over a map", [], ".box.map"),
     ("KernelOnPhoto", "over the photo", [], ".view >> nth=1"),
     ("LayerStack", "over the photo", [], ".view"),
-    ("LayerStack", "over the photo, VGG-16", [("layers", "VGG-16")], ".view"),
+    ("LayerStack", "over the photo, VGG-16", [("network", "VGG-16")], ".view"),
     ("LearningRate", "the start", [("surface", "bend")], ".plane"),
     ("LearningRate", "the rate", [], "input[type=range] >> nth=0"),
     ("ModelChooser", "over the points", [], "[role=application]"),
-    ("ModelChooser", "the budget", [], "input[type=range] >> nth=0"),
     ("PoolingShift", "the picture", [], ".pad"),
     ("PoolingShift", "the picture, three halvings", [("halvings", "3")], ".pad"),
     ("SoftmaxFigure", "a logit", [], ".bar >> nth=0"),
     ("ThresholdMetrics", "the threshold", [], ".plot"),
-    ("ThresholdMetrics", "the share, best F1", [("set threshold", "F1")], "[type=range] >> nth=1"),
+    ("ThresholdMetrics", "the share", [], "[type=range] >> nth=1"),
 )
 
 

@@ -9,9 +9,11 @@ import zipfile
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from browser import system_chromium
 from lab_pages import jpeg
 from PIL import Image
 
+from conftest import FLAGS
 from tutorial_utils.lab import Lab
 from tutorial_utils.photos import load_photo
 
@@ -219,6 +221,47 @@ def test_photos_are_dropped_and_pasted(shared_lab):
             new ClipboardEvent("paste", { clipboardData: new DataTransfer() }))"""
     )
     assert shared_lab.faults == []
+
+
+CAMERA = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+
+
+@pytest.mark.slow
+def test_the_webcam_takes_photos_while_a_button_is_held(chromium, open_lab):
+    path = system_chromium()
+    browser = chromium.browser_type.launch(executable_path=path, args=[*FLAGS, *CAMERA])
+    opened = open_lab("compact", browser=browser)
+    opened.click("Use my webcam")
+    for number in (1, 2):
+        button = opened.page.get_by_role("button", name=f"Hold to take photos of Class {number}")
+        button.focus()
+        opened.page.keyboard.down(" ")  # held by keyboard, as by mouse or finger
+        opened.has(f"lab.classes[{number - 1}].rows.length >= 2")
+        opened.page.keyboard.up(" ")
+    opened.has("lab.fitted?.left && lab.frames > 2")
+    assert "Photos of one take are much alike" in opened.page.locator(".learnt").inner_text()
+    assert opened.page.locator(".result .answer").count() >= 2
+    opened.click("Close the lab")
+    assert opened.get("lab.stream") is None
+    assert opened.faults == []
+    browser.close()
+
+
+@pytest.mark.scheduled
+def test_300_photos_and_one_of_48_megapixels(open_lab):
+    opened = open_lab()
+    opened.start_empty()
+    files = shots("chelsea", 100), shots("coffee", 100), shots("coffee", 100, seed=1)
+    opened.give(0, *files[0])
+    opened.page.locator(".card").nth(1).locator("input[type=file]").set_input_files(files[1])
+    opened.give(1, *files[2])
+    opened.has("lab.fitted.rows.length === 300 && lab.fitted.left", timeout=240_000)
+    assert opened.get("lab.fitted.right") > 290
+    large = photo_file("large.jpg", load_photo("chelsea").resize((8000, 6000)))
+    opened.page.locator(".asking input[type=file]").set_input_files(large)
+    opened.has("lab.last", timeout=120_000)
+    assert "Class 1" in opened.page.locator(".result .verdict").inner_text()
+    assert opened.faults == []
 
 
 # --- Reading it: every width, both themes, keyboard and screen reader. ---

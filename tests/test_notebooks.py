@@ -115,12 +115,22 @@ def test_the_front_page_links_to_the_chapter(path):
 
 @every_chapter
 def test_the_first_two_cells_are_the_title_and_the_set_up(path):
-    first, second = sorted(read(path).cells[:2], key=lambda cell: cell.cell_type)
-    assert first.source == setup_source(read_address()), "run `make notebooks`"
-    assert tags(first) == {"remove-cell"}
-    assert first.outputs == []
-    assert second.cell_type == "markdown"
-    assert second.source.startswith("# ")
+    title, setup = read(path).cells[:2]
+    assert title.cell_type == "markdown"
+    assert title.source.startswith("# ")
+    assert setup.source == setup_source(read_address()), "run `python tools/notebooks.py --tidy`"
+    assert setup.source.startswith("# @title")
+    assert tags(setup) == {"remove-cell"}
+    assert setup.metadata["cellView"] == "form"
+    assert setup.outputs == []
+
+
+@every_chapter
+def test_markdown_holds_only_what_jupyterlab_and_colab_show(path):
+    for cell in read(path).cells:
+        if cell.cell_type == "markdown":
+            text = re.sub(r"^```(?!\{).*?^```", "", cell.source, flags=re.DOTALL | re.MULTILINE)
+            assert not re.search(r"\{[a-z:-]+\}`|^(?:```|:::+) ?\{", text, re.MULTILINE), text[:300]
 
 
 @every_chapter

@@ -27,7 +27,7 @@ def read_address(root: Path = ROOT) -> str:
 
 
 def setup_source(address: str) -> str:
-    """Return the text of every notebook's first cell."""
+    """Return the text of every notebook's set-up cell."""
     text = (ROOT / "tools" / "setup_cell.py").read_text(encoding="utf-8").strip()
     return text.replace('REPOSITORY = ""', f'REPOSITORY = "{address}"')
 
@@ -51,7 +51,9 @@ def stamped(address: str, root: Path = ROOT) -> dict[Path, str]:
     texts[root / "CITATION.cff"] = citation + (f'repository-code: "{address}"\n' if address else "")
     for path in sorted((root / "book").glob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf-8"))
-        notebook["cells"][0]["source"] = setup_source(address).splitlines(keepends=True)
+        for cell in notebook["cells"][:2]:
+            if "remove-cell" in cell["metadata"].get("tags", []):
+                cell["source"] = setup_source(address).splitlines(keepends=True)
         texts[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
     return texts
 

@@ -26,8 +26,10 @@ SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
-FOLDED = {"hide-input", "hide-cell"}  # in the page; in JupyterLab and on Colab too
+FOLDED = {"hide-input", "hide-cell", "remove-cell"}  # in the page; in JupyterLab and on Colab too
 TIMEOUT = 300  # seconds a cell
+# Above these the tool warns.
+MOST_WORDS, MOST_CELLS, MOST_LINES, MOST_PICTURES = 4_000, 30, 25, 1_500_000
 
 
 def all_notebooks() -> list[Path]:
@@ -35,14 +37,19 @@ def all_notebooks() -> list[Path]:
     return sorted((ROOT / "book").glob("*.ipynb"))
 
 
+def is_setup(cell) -> bool:
+    """Tell the set-up cell by its tag."""
+    return cell.cell_type == "code" and "remove-cell" in cell.metadata.get("tags", [])
+
+
 def stamp_setup(notebook, source: str) -> None:
-    """Put the set-up cell's text into the cell that is tagged for it; add the cell if need be."""
-    marked = [c for c in notebook.cells[:2] if "remove-cell" in c.metadata.get("tags", [])]
-    if not marked:
-        marked = [nbformat.v4.new_code_cell(id="set-up", metadata={"tags": ["remove-cell"]})]
-        notebook.cells.insert(1, marked[0])
-    marked[0].source = source
-    marked[0].outputs = []
+    """Put the set-up cell behind the title, with its text and folded; add it if need be."""
+    marked = [cell for cell in notebook.cells[:2] if is_setup(cell)]
+    cell = marked[0] if marked else nbformat.v4.new_code_cell(id="set-up")
+    notebook.cells[:] = [other for other in notebook.cells if other is not cell]
+    notebook.cells.insert(1, cell)
+    cell.metadata["tags"] = ["remove-cell"]
+    cell.source, cell.outputs = source, []
 
 
 def tidy(notebook) -> None:
@@ -53,6 +60,8 @@ def tidy(notebook) -> None:
         notebook.metadata["book"] = chapter
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for cell in notebook.cells:
+        if FOLDED & set(cell.metadata.get("tags", [])) and cell.cell_type == "code":
+            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
         kept = KEPT if cell.cell_type == "code" else ("tags",)
         cell.metadata = {key: cell.metadata[key] for key in kept if cell.metadata.get(key)}
         cell.source = cell.source.strip("\n")
@@ -62,6 +71,26 @@ def tidy(notebook) -> None:
             # A playground's live view needs a kernel: its still picture stays.
             if "image/png" in output.get("data", {}):
                 output.data.pop(WIDGET_VIEW, None)
+
+
+def warnings_of(notebook) -> list[str]:
+    """Say what is large: a chapter is one sitting."""
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_setup(cell)]
+    text = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    pictures = sum(
+        len(output.data["image/png"]) * 3 // 4
+        for cell in code
+        for output in cell.outputs
+        if "image/png" in output.get("data", {})
+    )
+    long = sum(len(cell.source.splitlines()) > MOST_LINES for cell in code)
+    found = {
+        f"{len(text.split())} words": len(text.split()) > MOST_WORDS,
+        f"{len(code)} code cells": len(code) > MOST_CELLS,
+        f"{long} cells of more than {MOST_LINES} lines": long > 0,
+        f"{pictures / 1e6:.1f} MB of pictures": pictures > MOST_PICTURES,
+    }
+    return [text for text, large in found.items() if large]
 
 
 def save(notebook, path: Path) -> bool:
@@ -77,9 +106,6 @@ def run(path: Path, execute: bool = True) -> bool:
     """Stamp, execute and tidy one notebook; return whether the file changed."""
     notebook = nbformat.read(path, as_version=4)
     stamp_setup(notebook, setup_source(read_address()))
-    for cell in notebook.cells:
-        if FOLDED & set(cell.metadata.get("tags", [])):
-            cell.metadata |= {"cellView": "form", "jupyter": {"source_hidden": True}}
     if execute:
         NotebookClient(
             notebook,
@@ -113,6 +139,8 @@ def main() -> None:
         changed = run(path.resolve(), execute=not options.tidy)
         seconds = time.perf_counter() - start
         print(f"{path.name}: {seconds:.1f} s, {'changed' if changed else 'unchanged'}", flush=True)
+        for warning in warnings_of(nbformat.read(path, as_version=4)):
+            print(f"  large: {warning}")
     if not options.notebooks and not options.tidy:
         draw_front()
         note_the_run()

@@ -1,4 +1,5 @@
-# Set-up. Where the book's package is missing (on Colab, say) this cell installs it.
+# @title Set-up: run me first
+# Where the book's package is missing (on Colab, say) this cell installs it.
 import importlib.util
 import subprocess
 import sys

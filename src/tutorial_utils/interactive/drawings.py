@@ -13,6 +13,7 @@ from tutorial_utils.interactive.drawing import (
 )
 from tutorial_utils.interactive.drawings_layers import (
     batchnorm_axes,
+    fully_connected,
     im2col,
     multi_channel_convolution,
     stride_padding_dilation,
@@ -37,6 +38,7 @@ __all__ = [
     "data_parallel",
     "five_regimes",
     "folder_tree",
+    "fully_connected",
     "im2col",
     "inception_block",
     "lora",

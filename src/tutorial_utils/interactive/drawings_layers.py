@@ -225,3 +225,40 @@ def batchnorm_axes() -> Drawing:
     d.arrow((315, 366), (315, 350))
     d.text(228, 388, "the batch\nplays no part", size=11)
     return d
+
+
+def fully_connected() -> Drawing:
+    """A fully connected layer with the softmax chapter's numbers, and the probabilities."""
+    d = Drawing(
+        "From two features to three probabilities",
+        "The features 2 and 1 are joined to three classes by six weights: 1 and 1 for class 0, 1 "
+        "and minus 1 for class 1, 0 and minus 1 for class 2. With the biases minus 1, 0 and 1 the "
+        "logits are 2, 1 and 0. Softmax turns them into the probabilities 0.665, 0.245 and 0.090.",
+        214,
+    )
+    weights = [(1, 1), (1, -1), (0, -1)]
+    rows = zip(weights, (-1, 0, 1), (2, 1, 0), (0.665, 0.245, 0.09), strict=True)
+    for x, words in ((22, "features"), (160, "logits"), (282, "probabilities")):
+        d.text(x + (10 if x == 22 else 0), 10, words, bold=True)
+    for k, (row, bias, logit, share) in enumerate(rows):
+        y = 46 + 62 * k
+        for weight, left, color in zip(row, (77, 139), (BLUE, ORANGE), strict=True):
+            d.line((38, left), (144, y), color=color, width=1.4, dashed=weight == 0)
+            at = 0.66 if color == BLUE else 0.27
+            d.text(
+                38 + 106 * at + (0 if color == BLUE else 2),
+                left + (y - left) * at - 8,
+                f"{weight:+d}" if weight else "0",
+                size=11,
+                color=color,
+                bold=True,
+            )
+        d.circle(160, y, 15, logit, fill=0.05)
+        d.text(160, y + 23, f"bias {bias:+d}" if bias else "bias 0", size=11)
+        d.arrow((178, y), (204, y))
+        d.box(210, y - 10, 100 * share, 20, color=GREEN, fill=0.5, line=0, radius=1)
+        d.text(216 + 100 * share, y, f"{share:.3f}", anchor="start")
+    for y, value, color in ((77, 2, BLUE), (139, 1, ORANGE)):
+        d.circle(22, y, 15, value, color=color, fill=0.15)
+    d.text(257, 206, "softmax: e^z, divided by the sum", size=11)
+    return d

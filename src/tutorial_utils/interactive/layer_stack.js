@@ -148,7 +148,7 @@ summary{cursor:pointer;padding:4px 0}.say{min-height:0}.see p+p{margin-top:6px}.
   /** The state that shows a stack of layers; by default its middle layer. */
   open(key, at) {
     const [channels, size, layers] = this.stacks[key] ?? Object.values(this.stacks)[0];
-    return { input: [size, channels], unit: null, at: at ?? layers.length >> 1,
+    return { input: [size, channels], unit: null, at: at ?? (layers.length - 1) >> 1,
       layers: layers.map((l) => [...l, ...EMPTY.slice(l.length)]) };
   }
 

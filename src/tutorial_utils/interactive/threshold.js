@@ -69,10 +69,11 @@ export class Main extends Figure {
 border-left:3px solid;margin-left:-2px}.pos{fill:var(--orange)}.neg{fill:var(--blue)}.off{fill-opacity:.35}
 .curve,.thin{fill:none;stroke:var(--blue);stroke-width:2}.thin{stroke:var(--soft);stroke-width:1}
 .dash{stroke-dasharray:4 4}.all{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:8px 20px}table{width:100%;white-space:nowrap}
-td,th{padding:3px 2px;font-weight:400}td{font-weight:600}small,caption{color:var(--soft)}caption{text-align:left}svg text{font-size:11px}
+td,th{padding:3px 2px;font-weight:400}td{font-weight:600}small,caption{color:var(--soft)}caption{text-align:left}svg text{font-size:12px}
 @container(width<760px){.all{grid-template-columns:1fr 1fr;gap:6px 12px}small{display:none}}
 @container(width<420px){.say{font-size:14px}table{font-size:11.5px}td,th{padding:1px}.controls{gap:4px;justify-content:space-between}
-.controls label{width:31%;font-size:12px}input[type=range]{width:100%}}`;
+.controls label{width:31%;font-size:12px}.all{grid-template-columns:minmax(0,1.25fr) minmax(0,1fr)}input[type=range]{width:100%}}
+@container(width<330px){table{font-size:10px}.all{gap:6px}}`;
   static keys = ["shift", "positives", "t"];
   static tries = [
     ["1 % positives", { positives: 1 }],

@@ -415,7 +415,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
     if (!photo) return;
     const mine = ++this.asked, worker = this.worker;
     try {
-      const seen = await worker.ask("see", { photo, inside: this.inside?.open() });
+      const seen = await worker.ask("see", { photo, inside: this.inside?.open() }, live ? [photo] : []); // a frame is handed over
       if (worker !== this.worker || mine !== this.asked) return;
       this.last = seen;
       if (!live) this.lastPhoto = photo;
