@@ -28,10 +28,12 @@ from PIL import Image
 from torch import nn
 
 from tutorial_utils.checkpoints import eval_transform
-from tutorial_utils.finetune.inspect import Photo, inspect_photos, split_photos
+from tutorial_utils.finetune.features import cache_features
+from tutorial_utils.finetune.inspect import Photo, inspect_photos
 from tutorial_utils.finetune.listing import list_photos
-from tutorial_utils.finetune.loading import PhotoDataset, batches, cache_features, make_loader
+from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.finetune.probe import fit_probe
+from tutorial_utils.finetune.split import split_photos
 from tutorial_utils.results import save_results
 
 COUNTS = (1_000, 5_000, 20_000, 50_000, 100_000)
@@ -95,7 +97,7 @@ def photos_task(root: Path, meter: Meter) -> None:
     assert sum(map(len, parts.values())) == len(found.photos)
     with meter.part("loader pass"):
         data = PhotoDataset(root, found.photos, TRANSFORM, read_size=PIXELS)
-        seen = sum(len(labels) for _, labels in batches(make_loader(data, 32, train=True)))
+        seen = sum(len(labels) for _, labels in batches(eval_loader(data, 32)))
     assert seen == len(found.photos)
 
 

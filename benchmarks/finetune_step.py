@@ -2,8 +2,9 @@
 
 One whole step (forward, backward, optimizer) of MobileNetV2 on a batch of 32 images of 224 pixels
 that are in memory already. The plain loop is the document's: float32, channels first, BatchNorm in
-train mode, SGD. The engine's is `Trainer.careful_step` with the default recipe, in the precision
-that its trial chooses. Between the two stand single changes, each added to those before it.
+train mode, SGD. The engine's is `Trainer.step_with_oom_retry` with the default recipe, in the
+precision that its rule chooses. Between the two stand single changes, each added to those before
+it; a test holds that no two of them call the same code.
 
 Every round runs every variant once, in a new order; ratios are taken within a round, and their
 medians stored, with the quarters. What is counted is the CPU time of one thread. Processors without
@@ -31,16 +32,14 @@ from importlib.metadata import version
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.state import PartialState
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from tutorial_utils.finetune.folding import FoldedConv2d, fold_batchnorm
+from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.model_factory import choose_precision, training_mode
-from tutorial_utils.finetune.pipeline import ACCELERATE_NAMES
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.strided import conv2d
 from tutorial_utils.finetune.trainer import Trainer
 from tutorial_utils.models import parameter_groups
 from tutorial_utils.results import save_results
@@ -59,17 +58,6 @@ LIMITS = {  # imitated processors
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L4": 121e12, "T4": 65e12}
 
 
-class Strided(FoldedConv2d):
-    """A folded convolution with the fast gradient of ``tutorial_utils.finetune.strided``."""
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return convolution and normalisation of x (N, in_channels, H, W)."""
-        norm = self.norm[0]
-        scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
-        weight = self.weight * scale[:, None, None, None]
-        return conv2d(self, x, weight, norm.bias - norm.running_mean * scale)
-
-
 class InMemory(torch.utils.data.Dataset):
     """Images that are there already; what ``Trainer`` asks of a data set."""
 
@@ -83,7 +71,7 @@ class InMemory(torch.utils.data.Dataset):
         return self.images[index], int(self.labels[index])
 
     def set_epoch(self, epoch: int) -> None:
-        """Do nothing: there is no chance in it."""
+        """Do nothing: nothing in it is random."""
 
 
 def fresh(name: str) -> nn.Module:
@@ -114,21 +102,17 @@ def document_step(name: str, images, labels) -> Callable[[], float]:
 
 def engine_step(name: str, images, labels, precision: str, **choices) -> Callable[[], float]:
     """Return the engine's step: all that ``finetune`` does for a batch."""
-    AcceleratorState._reset_state(reset_partial_state=False)
-    accelerator = Accelerator(
-        cpu=images.device.type == "cpu", mixed_precision=ACCELERATE_NAMES[precision]
-    )
+    accelerator = Accelerator(cpu=images.device.type == "cpu", mixed_precision="no")
     recipe = Recipe(model=name, batch_size=len(images), **choices)
     model = fresh(name)
     fold_batchnorm(model)
     model = model.to(memory_format=LAST)
     data = InMemory(images, labels)
-    trainer = Trainer(recipe, model, data, data, CLASSES, accelerator)
+    trainer = Trainer(recipe, model, data, data, CLASSES, accelerator, precision, images.shape[-1])
     training_mode(trainer.model, recipe.frozen_batchnorm())
 
     def step() -> float:
-        trainer._set_rate()
-        return trainer.careful_step(images, labels, len(images))
+        return trainer.step_with_oom_retry(images, labels, len(images))
 
     return step
 
@@ -146,11 +130,7 @@ def ladder(images, labels) -> dict[str, Callable[[], float]]:
         model = fresh("mobilenet_v2")
         training_mode(model, level >= 3)
         if level >= 4:
-            fold_batchnorm(model)
-        if level >= 5:
-            for module in model.modules():
-                if isinstance(module, FoldedConv2d):
-                    module.__class__ = Strided
+            fold_batchnorm(model, fast_gradient=level >= 5)
         model = model.to(memory_format=LAST)
         adam = torch.optim.AdamW(parameter_groups(model, 3e-4, None, 0.05), fused=True)
         amp = torch.bfloat16 if level >= 2 else None
@@ -197,19 +177,12 @@ def batch(count: int, pixels: int, device="cpu") -> tuple[torch.Tensor, torch.Te
     return images, torch.arange(count, device=device) % CLASSES
 
 
-def chosen_precision(name: str, pixels: int, device: torch.device) -> tuple[str, dict]:
-    """Return what the engine's trial chooses here."""
-    model = fresh(name)
-    fold_batchnorm(model)
-    return choose_precision(model.to(device, memory_format=LAST), pixels, device, train=True)
-
-
 def measure_cpu(rounds: int, all_variants: bool) -> dict:
     """Measure on this processor, as the environment limits it."""
     torch.set_num_threads(1)
     PartialState(cpu=True)
     images, labels = batch(BATCH, PIXELS)
-    precision, trial = chosen_precision("mobilenet_v2", PIXELS, torch.device("cpu"))
+    precision = choose_precision(torch.device("cpu"))
     if all_variants:
         steps = ladder(images, labels)
     else:
@@ -218,8 +191,6 @@ def measure_cpu(rounds: int, all_variants: bool) -> dict:
         steps[f"engine, {name}"] = engine_step("mobilenet_v2", images, labels, name)
     return {
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16_instructions": bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-        "trial_seconds": trial,
         "chosen": precision,
         "rounds": rounds,
         "variants": compare(steps, BATCH, rounds),
@@ -247,7 +218,7 @@ def measure_gpu(device: torch.device, count: int, pixels: int, rounds: int) -> d
         return time.perf_counter()
 
     images, labels = batch(count, pixels, device)
-    precision, _ = chosen_precision("resnet50", pixels, device)
+    precision = choose_precision(device)
     last = images.to(memory_format=LAST)
     steps = {"plain": document_step("resnet50", images, labels)}
     steps["engine"] = engine_step("resnet50", last, labels, precision)
@@ -307,7 +278,6 @@ def main() -> None:
     gpu = None
     if torch.cuda.is_available():
         gpu = measure_gpu(torch.device("cuda"), 256, 224, options.rounds)
-        PartialState._reset_state()
     print("this processor")
     results = {"native": measure_cpu(options.rounds, all_variants=True), "limited": {}}
     for name, limits in LIMITS.items():

@@ -94,14 +94,6 @@ def test_distances_that_the_bands_cannot_find(distance):
         near_groups([], distance=distance)
 
 
-def test_counting_bits_without_numpy_2(monkeypatch):
-    values = np.random.default_rng(0).integers(0, 2**64, 1000, dtype=np.uint64)
-    wanted = [int(v).bit_count() for v in values]
-    assert duplicates._count_bits(values).tolist() == wanted
-    monkeypatch.delattr(np, "bitwise_count", raising=False)
-    assert duplicates._count_bits(values).tolist() == wanted
-
-
 def test_the_difference_hash_by_hand():
     shades = np.arange(72, dtype=np.uint8).reshape(8, 9)
     assert difference_hash(Image.fromarray(shades)) == 2**64 - 1

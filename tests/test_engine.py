@@ -6,15 +6,14 @@ import signal
 import pytest
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from photo_folders import make_photos
 from torch import nn
-from torchvision.models import get_model
 from torchvision.models.inception import InceptionOutputs
 
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import DivergedError, PhotosError
+from tutorial_utils.finetune import model_factory
 from tutorial_utils.finetune import trainer as engine
 from tutorial_utils.finetune.inspect import inspect_photos
 from tutorial_utils.finetune.loading import PhotoDataset
@@ -22,11 +21,17 @@ from tutorial_utils.finetune.lr_finder import range_test, suggest
 from tutorial_utils.finetune.model_factory import (
     build_model,
     choose_precision,
+    cpu_flags,
     logits_and_loss,
     training_mode,
 )
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.trainer import Shares, Trainer, rate_factor, stop_requests
+from tutorial_utils.finetune.trainer import (
+    ShardedBatches,
+    Trainer,
+    stop_requests,
+    warmup_cosine,
+)
 from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import parameter_groups
 
@@ -41,17 +46,19 @@ def photos(tmp_path_factory):
 
 def make_trainer(photos, auto_batch=False, class_weights=None, **recipe):
     recipe = Recipe(**{**QUICK, **recipe})
-    AcceleratorState._reset_state(reset_partial_state=False)
     accelerator = Accelerator(cpu=True, mixed_precision="no")
     torch.manual_seed(0)
-    model, preprocessing = build_model(recipe, 3)
+    model, preprocessing = build_model(recipe, list("abc"))
     transform = train_transform(recipe.augmentation, preprocessing)
     data = PhotoDataset(photos.root, photos.photos, transform)
-    return Trainer(recipe, model, data, data, 3, accelerator, class_weights, auto_batch)
+    if recipe.model == "mobilenet_v2":
+        model.classifier[0].p = 0.0  # micro-batches and processes draw dropout of their own
+    return Trainer(recipe, model, data, data, 3, accelerator, "float32", 32, class_weights,
+                   auto_batch)  # fmt: skip
 
 
 def weights(trainer):
-    return torch.cat([p.detach().flatten() for p in trainer.plain.parameters()])
+    return torch.cat([p.detach().flatten() for p in trainer.unwrapped.parameters()])
 
 
 @settings(deadline=None)  # a busy machine is no fault
@@ -67,7 +74,7 @@ def test_rates_are_those_of_torchs_schedules(steps, warmup):
         ]  # fmt: skip
     schedule = torch.optim.lr_scheduler.SequentialLR(optimizer, parts, [rise] if rise else [])
     for step in range(steps):
-        assert rate_factor(step, steps, warmup) == pytest.approx(
+        assert warmup_cosine(step, steps, warmup) == pytest.approx(
             schedule.get_last_lr()[0], abs=1e-9
         )
         optimizer.step()
@@ -79,7 +86,7 @@ def test_rates_are_those_of_torchs_schedules(steps, warmup):
 def test_processes_together_see_each_photo_once(count, size, processes, epoch):
     batches = []
     for index in range(processes):
-        sampler = Shares(count, size, 3, processes, index)
+        sampler = ShardedBatches(count, size, 3, processes, index)
         sampler.start(epoch, 0)
         batches.append(list(sampler))
     whole = [batch.tolist() for batch in sampler.batches()]
@@ -100,8 +107,7 @@ def test_processes_together_see_each_photo_once(count, size, processes, epoch):
 
 def test_an_epoch_is_that_of_a_plain_loop(photos):
     trainer = make_trainer(photos, label_smoothing=0.2, weight_decay=0.1)
-    for part in (trainer.plain, reference := copy.deepcopy(trainer.plain)):
-        part.classifier[0].p = 0.0  # each library draws dropout its own way
+    reference = copy.deepcopy(trainer.unwrapped)
     groups = parameter_groups(reference, 3e-4, weight_decay=0.1)
     optimizer = torch.optim.AdamW(groups)
     training_mode(reference, frozen_batchnorm=True)
@@ -112,7 +118,7 @@ def test_an_epoch_is_that_of_a_plain_loop(photos):
         images = torch.stack([trainer.train[i][0] for i in batch])
         labels = torch.tensor([trainer.train[i][1] for i in batch])
         for group in optimizer.param_groups:
-            group["lr"] = 3e-4 * rate_factor(step, 2 * len(batches), 0.1)
+            group["lr"] = 3e-4 * warmup_cosine(step, 2 * len(batches), 0.1)
         loss = nn.functional.cross_entropy(reference(images), labels, label_smoothing=0.2)
         optimizer.zero_grad()
         loss.backward()
@@ -123,7 +129,7 @@ def test_an_epoch_is_that_of_a_plain_loop(photos):
     torch.testing.assert_close(weights(trainer), expected, atol=2e-5, rtol=1e-3)
     with torch.no_grad():
         logits = reference.eval()(torch.stack([trainer.train[i][0] for i in range(15)]))
-    labels = trainer.train.labels
+    labels = torch.tensor([p.label for p in trainer.train.photos])
     assert row["accuracy"] == (logits.argmax(dim=1) == labels).double().mean().item()
     assert row["validation_loss"] == pytest.approx(
         nn.functional.cross_entropy(logits, labels).item(), rel=1e-3
@@ -132,7 +138,7 @@ def test_an_epoch_is_that_of_a_plain_loop(photos):
 
 @pytest.mark.parametrize("pieces", [2, 3, 7])
 def test_a_batch_in_pieces_is_the_batch(photos, pieces):
-    whole, cut = make_trainer(photos), make_trainer(photos, accumulate=pieces)
+    whole, cut = make_trainer(photos), make_trainer(photos, gradient_accumulation_steps=pieces)
     start = weights(whole)
     rows = [trainer.run_epoch() for trainer in (whole, cut)]
     assert rows[0]["train_loss"] == pytest.approx(rows[1]["train_loss"], rel=1e-5)
@@ -179,7 +185,9 @@ def scarce(trainer, rows):
 def test_out_of_memory_says_what_to_try(photos):
     trainer = make_trainer(photos)
     scarce(trainer, 2)
-    with pytest.raises(PhotosError, match=r"--batch-size 2.*--accumulate 2.*--auto-batch"):
+    with pytest.raises(
+        PhotosError, match=r"--batch-size 2.*--gradient-accumulation-steps 2.*--auto-batch"
+    ):
         trainer.run_epoch()
 
 
@@ -187,14 +195,14 @@ def test_auto_batch_cuts_the_batch_until_it_fits_and_keeps_the_result(photos):
     trainer, whole = make_trainer(photos, auto_batch=True), make_trainer(photos)
     scarce(trainer, 2)
     rows = trainer.run_epoch(), whole.run_epoch()
-    assert trainer.progress.pieces == 4
+    assert trainer.progress.micro_batches == 4
     assert rows[0]["train_loss"] == pytest.approx(rows[1]["train_loss"], rel=1e-5)
 
 
 def test_a_loss_that_is_no_number_leaves_the_weights(photos):
     trainer = make_trainer(photos)
     with torch.no_grad():
-        trainer.plain.classifier[1].bias[1] = float("nan")
+        trainer.unwrapped.classifier[1].bias[1] = float("nan")
     before = weights(trainer).nan_to_num(7.0)
     with pytest.raises(FloatingPointError, match=r"step 1 of epoch 1. Lower the learning rate"):
         trainer.run_epoch()
@@ -202,7 +210,12 @@ def test_a_loss_that_is_no_number_leaves_the_weights(photos):
 
 
 def test_restoring_in_the_middle_of_an_epoch_goes_on_as_if_nothing_had_been(photos):
-    recipe = {"augmentation": "standard", "cutmix": 1.0, "ema": 0.9, "accumulate": 2}
+    recipe = {
+        "augmentation": "standard",
+        "cutmix": 1.0,
+        "ema": 0.9,
+        "gradient_accumulation_steps": 2,
+    }
     unbroken, states = make_trainer(photos, **recipe), []
     rows = [unbroken.run_epoch(lambda: states.append(unbroken.state())) for _ in range(2)]
     for state in states[0], states[3]:
@@ -231,7 +244,7 @@ def test_range_test_finds_a_rate_and_leaves_the_trainer_alone(photos):
     assert 1e-5 < suggest(rows) < 0.1
     assert rows[-1]["loss"] > 3 * least or len(rows) == 60
     assert trainer.run_epoch() == fresh.run_epoch()
-    with pytest.raises(ValueError, match="at the lowest rate"):
+    with pytest.raises(DivergedError, match="at the lowest rate"):
         suggest([])
 
 
@@ -248,14 +261,14 @@ def test_requests_to_stop_are_kept_for_later_and_handlers_put_back():
 
 def test_frozen_statistics_stay_and_their_scale_is_trained(photos):
     trainer = make_trainer(photos)
-    norm = trainer.plain.features[0][1]
+    norm = trainer.unwrapped.features[0][1]
     mean, scale = norm.running_mean.clone(), norm.weight.detach().clone()
     trainer.run_epoch()
     assert torch.equal(norm.running_mean, mean)
     assert not torch.equal(norm.weight, scale)
     batch = make_trainer(photos, batchnorm="batch")
     batch.run_epoch()
-    assert not torch.equal(batch.plain.features[0][1].running_mean, mean)
+    assert not torch.equal(batch.unwrapped.features[0][1].running_mean, mean)
 
 
 def test_auxiliary_heads_count_for_less():
@@ -268,14 +281,20 @@ def test_auxiliary_heads_count_for_less():
     torch.testing.assert_close(losses.mean(), expected)
 
 
-def test_the_precision_trial_leaves_the_model_as_it_was():
-    model = get_model("mobilenet_v2", weights=None)
-    before = copy.deepcopy(model.state_dict())
-    name, seconds = choose_precision(model, 32, torch.device("cpu"), train=True)
-    assert name == min(seconds, key=seconds.get)
-    assert set(seconds) == {"float32", "bfloat16"}
-    assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-    assert all(p.grad is None for p in model.parameters())
+def test_the_precision_goes_by_the_processor(monkeypatch):
+    for flags, wanted in (({"avx2"}, "float32"), ({"avx2", "amx_bf16"}, "bfloat16")):
+        monkeypatch.setattr(model_factory, "cpu_flags", lambda f=flags: f)
+        assert choose_precision(torch.device("cpu")) == wanted
+    assert isinstance(cpu_flags(), set)
+
+
+def test_dropout_is_drawn_anew_in_each_step_and_process(photos):
+    trainer, draws = make_trainer(photos), []
+    trainer.compiled = lambda x: draws.append(torch.rand(1).item()) or trainer.model(x)
+    trainer.run_epoch()
+    trainer.index = 1
+    trainer.run_epoch()
+    assert len(set(draws)) == len(draws) == 6
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from torchvision.models import get_model
 
 from tutorial_utils.checkpoints import Classifier
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import PhotosError, RecipeError
 from tutorial_utils.finetune import export
 from tutorial_utils.finetune.export import export_classifier
 
@@ -49,7 +49,7 @@ def test_a_model_that_differs_is_not_kept(classifier, tmp_path, monkeypatch):
 
 
 def test_unknown_kinds_and_missing_packages_are_said(classifier, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="must be one of onnx, torch"):
+    with pytest.raises(RecipeError, match="must be one of onnx, torch"):
         export_classifier(classifier, tmp_path, "tflite")
     monkeypatch.setitem(__import__("sys").modules, "onnxscript", None)
     with pytest.raises(PhotosError, match="pip install onnx onnxscript onnxruntime"):

@@ -7,26 +7,33 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from photo_folders import make_photos
+from PIL import Image
 
 from tutorial_utils import _files as storage
 from tutorial_utils.checkpoints import load_classifier
-from tutorial_utils.errors import PhotosError, Stopped
+from tutorial_utils.errors import DivergedError, PhotosError, Stopped
 from tutorial_utils.finetune import pipeline as module
 from tutorial_utils.finetune.cli import main
 from tutorial_utils.finetune.inference import compare, evaluate
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
 
-QUICK = {"image_size": 32, "batch_size": 8, "epochs": 3, "regime": "full", "ema": 0.0,
-         "precision": "float32"}  # fmt: skip
+QUICK = {
+    "model": "shufflenet_v2_x0_5", "regime": "scratch", "batchnorm": "frozen", "image_size": 32,
+    "batch_size": 8, "epochs": 3, "ema": 0.0, "precision": "float32", "augmentation": "light",
+    "patience": 0,
+}  # fmt: skip
+# The fast tests train a small network from scratch; these take the pretrained one.
+PRETRAINED = {"model": "mobilenet_v2", "regime": "auto", "batchnorm": "auto"}
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def quietly(photos, out, recipe=None, **options):
-    options = {"bars": False, "say": lambda line: None, "cpu": True} | options
+    options = {"progress": False, "log": lambda line: None, "cpu": True} | options
     return finetune(photos, out, Recipe(**{**QUICK, **(recipe or {})}), **options)
 
 
@@ -40,7 +47,7 @@ def photos(tmp_path_factory):
 def unbroken(photos, tmp_path_factory):
     """A run without any trouble: its folder and what it said."""
     out, lines = tmp_path_factory.mktemp("runs") / "unbroken", []
-    return quietly(photos, out, say=lines.append), lines
+    return quietly(photos, out, log=lines.append), lines
 
 
 def options(recipe):
@@ -67,17 +74,17 @@ def test_a_run_holds_all_that_belongs_to_it(unbroken):
     result, lines = unbroken
     names = {p.name for p in result.path.iterdir()}
     assert names == {
-        "run.json", "inspection.json", "split.jsonl", "log.jsonl", "best.pt", "last.pt",
-        "result.json", "validation.pt", "test.pt", "report.html", "curves.png", "confusion.png",
-        "reliability.png",
-    } | ({"mistakes.png"} if result.test < 1 else set())  # fmt: skip
+        "run.json", "inspection.json", "skipped.csv", "split.jsonl", "log.jsonl", "best.pt",
+        "last.pt", "tuned.pt", "held_out.pt", "result.json", "validation.pt", "test.pt",
+        "predictions-test.csv", "report.html",
+    }  # fmt: skip
     config = json.loads((result.path / "run.json").read_text())
     assert config["classes"] == ["blue", "green", "red"]
     assert config["recipe"] == Recipe(**QUICK).to_json()
     assert config["versions"]["torch"] == torch.__version__
     log = [json.loads(line) for line in (result.path / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == [1, 2, 3]
-    assert result.epoch == max(log, key=lambda r: (r["accuracy"], -r["validation_loss"]))["epoch"]
+    assert result.epoch == min(log, key=lambda r: r["validation_loss"])["epoch"]
     assert any(f"test accuracy {result.test:.3f} on 15 photos" in line for line in lines)
 
 
@@ -86,8 +93,8 @@ def test_the_test_accuracy_is_that_of_the_saved_model(unbroken, photos):
     found = evaluate(result.path, photos / "test")
     assert found["accuracy"] == result.test
     assert found["photos"] == result.test_photos == 15
-    assert found["interval"] == result.interval
-    assert sum(right for right, _ in found["classes"].values()) == round(result.test * 15)
+    assert tuple(found["interval"]) == result.interval
+    assert sum(row["right"] for row in found["classes"].values()) == round(result.test * 15)
 
 
 def test_the_same_run_again_gives_the_same_weights(unbroken, photos, tmp_path):
@@ -95,19 +102,35 @@ def test_the_same_run_again_gives_the_same_weights(unbroken, photos, tmp_path):
     assert equal(weights(again.path), weights(unbroken[0].path))
 
 
-def test_auto_keeps_the_probe_if_fine_tuning_does_not_win(photos, tmp_path):
-    recipe = {"regime": "auto", "lr": 1e-7, "epochs": 1, "image_size": 64}
+def test_auto_keeps_the_probe_if_fine_tuning_does_not_win(photos, tmp_path, monkeypatch):
+    recipe = PRETRAINED | {"lr": 1e-7, "epochs": 1, "image_size": 64}
     result = quietly(photos, tmp_path / "auto", recipe)
     log = [json.loads(line) for line in (result.path / "log.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in log] == [0, 1]
-    keys = [(row["accuracy"], -row["validation_loss"]) for row in log]
-    assert result.chosen == ("probe" if keys[0] >= keys[1] else "fine-tuning")
     assert log[0]["accuracy"] > 0.8
+    assert log[0]["folds"] == 5
+    values = json.loads((result.path / "result.json").read_text())
+    assert result.chosen == "probe"  # a step of 1e-7 changes nothing
+    assert values["validation"]["photos"] == 36  # judged on all that are not test photos
+    assert values["evidence"]["photos"] == 12
+    # With mirrored photos or without, the saved network gives the probe's answers on the test.
+    assert evaluate(result.path, photos / "test", cpu=True)["accuracy"] == result.test
+
+
+def test_a_margin_decides_and_not_a_lucky_epoch():
+    labels = torch.arange(60) % 3
+    truth = 4.0 * torch.nn.functional.one_hot(labels, 3)
+    noise = torch.randn(60, 3, generator=torch.Generator().manual_seed(0))
+    weak, same, strong = truth + 4 * noise, truth + 4 * noise.roll(1, 0), truth + noise
+    assert module.paired_evidence(weak, strong, labels)["take_tuned"]
+    assert not module.paired_evidence(weak, same, labels)["take_tuned"]
+    assert not module.paired_evidence(strong, weak, labels)["take_tuned"]
 
 
 @pytest.mark.parametrize("regime", ["probe", "head-then-full", "discriminative", "scratch"])
 def test_every_regime_ends_with_a_model(regime, photos, tmp_path):
-    result = quietly(photos, tmp_path / regime, {"regime": regime, "epochs": 1, "workers": 0})
+    recipe = PRETRAINED | {"regime": regime, "epochs": 1}
+    result = quietly(photos, tmp_path / regime, recipe)
     assert evaluate(result.path, photos / "test")["accuracy"] == result.test
     assert (result.chosen == "probe") == (regime == "probe")
 
@@ -121,8 +144,10 @@ def test_every_augmentation_trains(amount, photos, tmp_path):
 
 
 def test_patience_ends_a_run_that_gets_no_better(photos, tmp_path):
-    result = quietly(photos, tmp_path / "run", {"lr": 1e-12, "epochs": 9, "patience": 2})
-    assert len((result.path / "log.jsonl").read_text().splitlines()) <= 6
+    result = quietly(
+        photos, tmp_path / "run", {"lr": 1e-12, "epochs": 9, "patience": 1, "ema": 0.0}
+    )
+    assert len((result.path / "log.jsonl").read_text().splitlines()) < 9
 
 
 # --- Broken off and gone on with. ---
@@ -135,9 +160,9 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_end_is_the_same(unbroken, photos
 
     out = tmp_path / "run"
     with pytest.raises(Stopped, match=r"epoch 2 after step 1; nothing is lost.*--resume"):
-        quietly(photos, out, say=press_after_epoch_one)
+        quietly(photos, out, log=press_after_epoch_one)
     assert last_epoch(out) == 1
-    finetune(photos, out, resume=True, cpu=True, bars=False, say=lambda line: None)
+    finetune(photos, out, resume=True, cpu=True, progress=False, log=lambda line: None)
     assert equal(weights(out), weights(unbroken[0].path))
     log = [re.sub(r'"seconds": [\d.]+', "", (p / "log.jsonl").read_text())
            for p in (out, unbroken[0].path)]  # fmt: skip
@@ -164,8 +189,8 @@ def test_a_full_disk_is_said_and_the_run_goes_on_later(unbroken, photos, tmp_pat
 
 def test_a_loss_that_is_no_number_keeps_the_best_epoch(photos, tmp_path):
     out = tmp_path / "run"
-    with pytest.raises(FloatingPointError, match="Lower the learning rate"):
-        quietly(photos, out, {"lr": 1e30, "epochs": 40, "warmup": 0.5})
+    with pytest.raises(DivergedError, match="Lower the learning rate"):
+        quietly(photos, out, {"lr": 1e30, "epochs": 9, "warmup": 0.5})
     assert not (out / "result.json").exists()
     if (out / "best.pt").exists():
         assert all(v.isfinite().all() for v in weights(out).values())
@@ -184,13 +209,14 @@ from tutorial_utils.finetune.recipe import Recipe
 photos, folder, recipe = {photos!r}, Path({folder!r}), Recipe(**{recipe!r})
 random.seed(0)
 kills, number, done, whole = 0, 0, 0, None
-while kills < 30 or (folder / str(number)).exists():
+while kills < {kills} or (folder / str(number)).exists():
     run, started = folder / str(number), time.monotonic()
     child = os.fork()
     if child == 0:
-        finetune.finetune(photos, run, recipe, True, cpu=True, bars=False, say=lambda line: None)
+        finetune.finetune(photos, run, recipe, True, cpu=True,
+                          progress=False, log=lambda line: None)
         os._exit(0)
-    if whole and kills < 30:
+    if whole and kills < {kills}:
         time.sleep(random.uniform(0, 0.8 * whole))
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
@@ -211,13 +237,14 @@ print(number)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_kill_at_30_random_moments_loses_no_finished_epoch(photos, tmp_path):
+def test_kill_at_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
     # ends, a new one is begun. All must end like a run without trouble.
-    recipe = QUICK | {"epochs": 4, "model": "shufflenet_v2_x0_5", "regime": "scratch"}
+    recipe = QUICK | {"epochs": 4}
+    kills = int(os.environ.get("KILLS", "8"))  # the scheduled run does 30
     script = KILLED.format(
-        path=sys.path, photos=str(photos), folder=str(tmp_path), recipe=recipe
-    )  # fmt: skip
+        path=sys.path, photos=str(photos), folder=str(tmp_path), recipe=recipe, kills=kills
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
@@ -247,10 +274,38 @@ def test_a_resumed_run_keeps_its_recipe_and_its_photos(unbroken, photos, tmp_pat
     assert quietly(photos, out, resume=True) == unbroken[0]
 
 
+def test_a_run_goes_on_for_more_epochs_and_where_the_photos_moved(photos, tmp_path):
+    here, there, out = tmp_path / "here", tmp_path / "there", tmp_path / "run"
+    shutil.copytree(photos, here)
+    quietly(here, out, {"epochs": 1})
+    here.rename(there)
+    lines = []
+    quietly(there, out, {"epochs": 2}, resume=True, log=lines.append)
+    log = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in log] == [1, 2]
+    assert any("used before" in line for line in lines)
+    assert "The test photos were used 2 times" in (out / "report.html").read_text()
+
+
+def test_a_new_run_starts_from_an_own_model_with_one_more_class(photos, unbroken, tmp_path):
+    more = tmp_path / "more"
+    shutil.copytree(photos, more)
+    for split, count in (("train", 6), ("validation", 3), ("test", 3)):
+        (more / split / "grey").mkdir()
+        for i in range(count):
+            noise = np.random.default_rng([i, count]).integers(60, 200, (40, 40), dtype=np.uint8)
+            Image.fromarray(noise).save(more / split / "grey" / f"{i}.png")
+    recipe = {"start": str(unbroken[0].path), "regime": "full", "epochs": 1, "lr": 1e-9}
+    result = quietly(more, tmp_path / "run", recipe)
+    old, new = weights(unbroken[0].path), weights(result.path)
+    torch.testing.assert_close(new["fc.weight"][[0, 1, 3]], old["fc.weight"], atol=1e-6, rtol=0)
+    assert new["fc.weight"].shape[0] == 4
+
+
 def test_a_damaged_checkpoint_is_said(photos, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Stopped):
-        quietly(photos, out, say=lambda line: line.startswith("epoch 1:")
+        quietly(photos, out, log=lambda line: line.startswith("epoch 1:")
                 and os.kill(os.getpid(), signal.SIGINT))  # fmt: skip
     content = bytearray((out / "last.pt").read_bytes())
     content[len(content) // 2] ^= 255
@@ -262,7 +317,7 @@ def test_a_damaged_checkpoint_is_said(photos, tmp_path):
 def test_an_archive_is_unpacked_into_the_run_and_can_be_resumed(unbroken, photos, tmp_path):
     archive = shutil.make_archive(str(tmp_path / "photos"), "zip", photos.parent, photos.name)
     with pytest.raises(Stopped):
-        quietly(archive, tmp_path / "run", say=lambda line: line.startswith("epoch 1:")
+        quietly(archive, tmp_path / "run", log=lambda line: line.startswith("epoch 1:")
                 and os.kill(os.getpid(), signal.SIGINT))  # fmt: skip
     quietly(archive, tmp_path / "run", resume=True)
     assert equal(weights(tmp_path / "run"), weights(unbroken[0].path))
@@ -279,9 +334,11 @@ def torchrun():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+@pytest.mark.parametrize(
+    "launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.scheduled)]
+)
 def test_two_processes_give_the_result_of_one(launcher, torchrun, photos, tmp_path):
-    recipe = QUICK | {"regime": "head-then-full", "epochs": 2}
+    recipe = QUICK | {"epochs": 2}  # a network without dropout
     one = quietly(photos, tmp_path / "one", recipe)
     command = torchrun if launcher == "torchrun" else [
         sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
@@ -315,7 +372,7 @@ def test_the_command_from_photos_to_predictions(photos, tmp_path, capsys):
     assert "51 photos in 3 classes" in said.out
     assert "Traceback" not in said.err
     assert main(["evaluate", run, str(photos / "test")]) == 0
-    assert re.fullmatch(
+    assert re.match(
         r"accuracy \d\.\d{3} on 15 photos \(95 % interval .* to .*\), loss .*\n",
         capsys.readouterr().out,
     )
@@ -324,7 +381,7 @@ def test_the_command_from_photos_to_predictions(photos, tmp_path, capsys):
     assert len(rows) == 5
     assert all(len(row["predictions"]) == 2 for row in rows)
     assert main(["compare", run]) == 0
-    assert f"mobilenet_v2, full  {run}" in capsys.readouterr().out
+    assert f"shufflenet_v2_x0_5, scratch  {run}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -333,9 +390,26 @@ def test_the_command_from_photos_to_predictions(photos, tmp_path, capsys):
         (["finetune", "{tmp}/none", "--out", "{tmp}/run"], "there is no folder"),
         (["finetune", "{photos}", "--out", "{photos}"], "holds other files"),
         (["finetune", "{photos}", "--out", "/proc/run"], "/proc"),
-        (["finetune", "{photos}", "--out", "{tmp}/a", "--model", "resnet51"], "no classifier"),
+        (["finetune", "{photos}", "--out", "{tmp}/a", "--model", "resnet51"], "Did you mean"),
         (["finetune", "{photos}", "--out", "{tmp}/b", "--epochs", "0"], "at least 1"),
         (["finetune", "{photos}", "--out", "{tmp}/c", "--model", "resnet18", "--cpu"], "resnet18"),
+        (
+            [
+                "finetune",
+                "{photos}",
+                "--out",
+                "{tmp}/e",
+                "--model",
+                "inception_v3",
+                "--image-size",
+                "32",
+                "--regime",
+                "scratch",
+                "--cpu",
+                "--quiet",
+            ],
+            "cannot take images",
+        ),
         (["finetune", "{photos}", "--out", "{tmp}/d", "--precision", "float16", "--cpu"], "CUDA"),
         (["predict", "{tmp}/none", "{photos}"], "there is no file"),
         (["predict", "{tmp}/evil.pt", "{photos}"], "perhaps code"),
@@ -354,6 +428,7 @@ def test_a_mistake_gets_one_clear_line(arguments, message, photos, unbroken, tmp
     assert said.startswith("tutorial-utils: ")
     assert "Traceback" not in said
     assert len(said.strip().splitlines()) <= 3
+    assert not [p for p in tmp_path.iterdir() if p.is_dir() and p.name != "empty"]  # nothing left
 
 
 def test_one_unreadable_photo_does_not_stop_the_others(unbroken, photos, tmp_path, capsys):
@@ -372,17 +447,25 @@ def test_unknown_classes_are_said(unbroken, photos, tmp_path):
         (other / name).mkdir(parents=True)
         (other / name / "a.png").write_bytes((photos / "test" / "red" / "0.png").read_bytes())
         (other / name / "b.png").write_bytes((photos / "test" / "red" / "1.png").read_bytes())
-    with pytest.raises(PhotosError, match="does not know the classes violet"):
-        evaluate(unbroken[0].path, other)
+    found = evaluate(unbroken[0].path, other)
+    assert found["unknown_classes"] == ["violet"]
+    assert found["missing_classes"] == ["blue", "green"]
+    assert found["photos"] == 2
 
 
 def test_runs_are_compared_photo_by_photo(unbroken, photos, tmp_path):
-    other = quietly(photos, tmp_path / "other", {"regime": "probe"})
+    other = quietly(photos, tmp_path / "other", PRETRAINED | {"regime": "probe"})
     table = compare([unbroken[0].path, other.path])
     outputs = [storage.read_state(r.path / "test.pt") for r in (unbroken[0], other)]
     right = [o["logits"].argmax(dim=1) == o["labels"] for o in outputs]
     alone = [int((right[0] & ~right[1]).sum()), int((right[1] & ~right[0]).sum())]
-    assert f"alone is right on {alone[0]} photos, {other.path} alone on {alone[1]}" in table
+    pairs = [(unbroken[0].path, other.path), (other.path, unbroken[0].path)]
+    assert any(
+        f"{a} alone is right on {alone[k]} photos, {b} alone on {alone[1 - k]}" in table
+        for k, (a, b) in enumerate(pairs)
+    )
+    validation = [float(line.split()[0]) for line in table.splitlines()[1:3]]
+    assert validation == sorted(validation, reverse=True)
 
 
 def test_the_recipe_file_and_options_together(photos, tmp_path, monkeypatch):
@@ -392,3 +475,49 @@ def test_the_recipe_file_and_options_together(photos, tmp_path, monkeypatch):
     main(["finetune", "p", "--out", "r", "--recipe", str(tmp_path / "recipe.json"), "--lr=0.02",
           "--no-channels-last"])  # fmt: skip
     assert seen == [Recipe(lr=0.02, epochs=4, channels_last=False)]
+
+
+# --- Errors and bugs. ---
+
+
+def test_a_bug_shows_its_traceback_and_an_error_does_not(photos, tmp_path, monkeypatch, capsys):
+    def bug(*_, **__):
+        return list(zip([1], [], strict=True))
+
+    monkeypatch.setattr(module, "open_run", bug)
+    with pytest.raises(ValueError, match="shorter"):
+        main(["finetune", str(photos), "--out", str(tmp_path / "run")])
+
+
+def test_a_bug_while_resuming_is_not_called_a_misfit(photos, tmp_path, monkeypatch):
+    out = tmp_path / "run"
+    with pytest.raises(Stopped):
+        quietly(photos, out, log=lambda line: line.startswith("epoch 1:")
+                and os.kill(os.getpid(), signal.SIGINT))  # fmt: skip
+    monkeypatch.setattr(module.Trainer, "restore", lambda self, state: self.no_such_thing)
+    with pytest.raises(AttributeError):
+        quietly(photos, out, resume=True)
+
+
+def test_a_typo_answers_before_torch_is_loaded():
+    code = (
+        "import sys; from tutorial_utils.finetune.cli import main\n"
+        "try: main(['finetune', 'p', '--out', 'r', '--epoch', '3'])\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n"
+    assert "did you mean --epochs?" in done.stderr
+
+
+def test_help_has_examples_and_no_backticks(capsys):
+    for command in ("inspect", "finetune", "evaluate", "predict", "compare"):
+        with pytest.raises(SystemExit) as end:
+            main([command, "--help"])
+        said = capsys.readouterr().out
+        assert end.value.code == 0
+        assert "``" not in said
+        assert f"tutorial-utils {command}" in said
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert re.match(r"tutorial-utils (\d|not)", capsys.readouterr().out)

@@ -10,10 +10,13 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
+from tutorial_utils.errors import PhotosError
 from tutorial_utils.finetune import probe
 from tutorial_utils.finetune.probe import (
     CHUNK,
+    cross_validate,
     fit_logistic,
+    fit_path,
     fit_probe,
     has_linear_head,
     moments,
@@ -74,7 +77,7 @@ def test_the_weights_are_scikit_learns(n, width, classes, strength, with_bias, w
 def test_the_probe_is_scikit_learns_on_centred_features_of_one_scale(scale):
     x, y = blobs(150, 6, 4, scale=scale, shift=3 * scale)
     x[:, 2] *= 0.01  # a feature that hardly changes stays small
-    found = fit_probe(x, y, x, y, 4, strengths=[0.03])
+    found = fit_probe(x, y, x, y, 4, l2=[0.03])
     mean, deviation = x.mean(0), x.var(0, unbiased=False).mean().sqrt()
     coef, intercept = reference((x - mean) / deviation, y, 0.03)
     weight = coef / deviation
@@ -97,7 +100,7 @@ def test_two_classes_are_the_binary_regression():
 def test_class_weights_are_those_of_cross_entropy():
     x, y = blobs(90, 4, 3)
     weights = torch.tensor([1.0, 5.0, 0.5])
-    found = fit_probe(x, y, x, y, 3, strengths=[0.02], class_weights=weights)
+    found = fit_probe(x, y, x, y, 3, l2=[0.02], class_weights=weights)
     scale = x.var(0, unbiased=False).mean().sqrt()
     w = (found.weight.double() * scale).requires_grad_(True)
     b = (found.bias.double() + found.weight.double() @ x.mean(0)).requires_grad_(True)
@@ -109,7 +112,7 @@ def test_class_weights_are_those_of_cross_entropy():
 
 def test_without_biases_nothing_is_centred():
     x, y = blobs(90, 4, 3, shift=1.0)
-    found = fit_probe(x, y, x, y, 3, strengths=[0.02], with_bias=False)
+    found = fit_probe(x, y, x, y, 3, l2=[0.02], with_bias=False)
     assert found.bias.abs().max() == 0
     scale = x.var(0, unbiased=False).mean().sqrt()
     coef, zero = reference(x / scale, y, 0.02, with_bias=False)
@@ -119,16 +122,16 @@ def test_without_biases_nothing_is_centred():
 # --- The search. ---
 
 
-def test_the_strength_with_the_least_validation_loss_is_kept():
+def test_the_penalty_with_the_least_validation_loss_is_kept():
     x, y = blobs(120, 20, 4)
     v, u = blobs(80, 20, 4, seed=0)[0] + 0.3, blobs(80, 20, 4, seed=0)[1]
     found = fit_probe(x[:60], y[:60], v, u, 4)
-    tried = [row["strength"] for row in found.path]
-    assert tried == sorted(probe.STRENGTHS, reverse=True)[: len(tried)]
+    tried = [row["l2"] for row in found.path]
+    assert tried == sorted(probe.L2, reverse=True)[: len(tried)]
     losses = [row["loss"] for row in found.path]
     best = losses.index(min(losses))
-    assert found.strength == tried[best]
-    assert len(losses) == min(best + 3, len(probe.STRENGTHS))  # two more that were worse, then over
+    assert found.l2 == tried[best]
+    assert len(losses) == min(best + 3, len(probe.L2))  # two more that were worse, then over
     logits = probe_logits(found, v)
     assert F.cross_entropy(logits, u).item() == pytest.approx(losses[best])
     accuracy = (logits.argmax(1) == u).double().mean().item()
@@ -174,7 +177,7 @@ def test_features_in_a_file_give_what_features_in_memory_give(tmp_path, monkeypa
     whole = fit_probe(tensor, y, tensor, y, 4, class_weights=weights)
     monkeypatch.setattr(probe, "CHUNK", 17)
     pieces = fit_probe(mapped, y, mapped, y, 4, class_weights=weights)
-    assert whole.strength == pieces.strength
+    assert whole.l2 == pieces.l2
     torch.testing.assert_close(whole.weight, pieces.weight, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(probe_logits(whole, mapped), probe_logits(pieces, tensor),
                                atol=1e-4, rtol=1e-4)  # fmt: skip
@@ -182,12 +185,60 @@ def test_features_in_a_file_give_what_features_in_memory_give(tmp_path, monkeypa
 
 def test_many_rows_are_read_in_pieces_and_give_the_same(monkeypatch):
     x, y = blobs(300, 7, 3)
-    inside = fit_probe(x, y, x, y, 3, strengths=[0.1, 0.01])
+    inside = fit_probe(x, y, x, y, 3, l2=[0.1, 0.01])
     monkeypatch.setattr(probe, "SMALL", 100)  # numbers, as if these were many
     monkeypatch.setattr(probe, "CHUNK", 64)
-    outside = fit_probe(x, y, x, y, 3, strengths=[0.1, 0.01])
+    outside = fit_probe(x, y, x, y, 3, l2=[0.1, 0.01])
     assert_same_logits(x, (inside.weight, inside.bias), (outside.weight, outside.bias), 1e-3)
     assert CHUNK > 64
+
+
+def test_fewer_photos_than_features_are_fitted_in_their_own_space():
+    x, y = blobs(30, 50, 3)
+    (found,) = fit_path(x, y, 3, [0.1])
+    scale = x.var(0, unbiased=False).mean().sqrt()
+    coef, intercept = reference((x - x.mean(0)) / scale, y, 0.1)
+    weight = coef / scale
+    assert_same_logits(
+        x, (found.weight, found.bias), (weight, intercept - weight @ x.mean(0)), 2e-3
+    )
+
+
+# --- Cross-validated. ---
+
+
+def test_every_photo_is_judged_by_a_probe_that_has_not_seen_its_group():
+    x, y = blobs(120, 6, 3)
+    x, y = x.repeat_interleave(2, 0), y.repeat_interleave(2)  # every photo has a copy
+    noise = torch.randint(0, 3, y.shape, generator=torch.Generator().manual_seed(0))
+    groups = np.arange(120).repeat(2)
+    found = cross_validate(x.float().numpy(), noise, groups, 3)
+    assert sorted(found.rows.tolist()) == list(range(240))
+    truth = noise[found.rows]
+    # Labels are noise and nothing can be known of them; with copies in training it could.
+    assert (found.logits.argmax(1) == truth).double().mean() < 0.48
+    assert found.folds == 5
+    real = cross_validate(x.float().numpy(), y, groups, 3)
+    assert (real.logits.argmax(1) == y[real.rows]).double().mean() > 0.6
+    (refit,) = fit_path(x.float(), y, 3, [real.probe.l2])
+    torch.testing.assert_close(refit.weight, real.probe.weight, atol=1e-3, rtol=1e-2)
+
+
+def test_mirrored_photos_are_used_where_they_help():
+    x, y = blobs(150, 12, 3, scale=0.8)
+    x = x.float()
+    more = x + 1.5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    noisy = x + 1.5 * torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+    helps = cross_validate(noisy.numpy(), y, np.arange(150), 3, more.numpy())
+    useless = cross_validate(x.numpy(), y, np.arange(150), 3, torch.randn(150, 12).numpy())
+    assert helps.mirror
+    assert not useless.mirror
+
+
+def test_a_class_of_one_group_cannot_be_cross_validated():
+    with pytest.raises(PhotosError, match="one photo"):
+        cross_validate(np.zeros((4, 2), np.float32), torch.tensor([0, 0, 1, 1]),
+                       np.array([0, 1, 2, 2]), 2)  # fmt: skip
 
 
 # --- As a head. ---
@@ -204,7 +255,7 @@ def test_a_model_with_the_probe_as_head_gives_its_logits(name):
         model(images)
     hook.remove()
     features, labels = inputs[0], torch.arange(12) % 3
-    found = fit_probe(features, labels, features, labels, 3, strengths=[0.01])
+    found = fit_probe(features, labels, features, labels, 3, l2=[0.01])
     assert put_head(model, found) is model
     with torch.no_grad():
         logits = model(images)
@@ -221,7 +272,7 @@ def test_a_head_without_biases_stays_so():
     model = get_model("resnet18", weights=None, num_classes=3)
     model.fc = nn.Linear(512, 3, bias=False)
     x, y = blobs(30, 512, 3)
-    found = fit_probe(x, y, x, y, 3, strengths=[0.1], with_bias=False)
+    found = fit_probe(x, y, x, y, 3, l2=[0.1], with_bias=False)
     put_head(model, found)
     assert model.fc.bias is None
     assert torch.equal(model.fc.weight, found.weight)

@@ -1,10 +1,13 @@
+import base64
+import csv
+import html
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 import torch
 from axe_playwright_python.sync_playwright import Axe
@@ -13,28 +16,26 @@ from PIL import Image
 from sklearn import metrics
 
 from tutorial_utils._files import read_state, write_state
+from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.report import class_rows, confusion_matrix, write_report
+from tutorial_utils.finetune.report import class_rows, write_report
 
 
 def test_the_classes_figures_are_scikit_learns():
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 5, (60,), generator=generator)
     logits = torch.randn(60, 5, generator=generator) + 2 * torch.nn.functional.one_hot(labels, 5)
-    matrix = confusion_matrix(logits, labels)
     answer = logits.argmax(dim=1)
-    assert np.array_equal(matrix, metrics.confusion_matrix(labels, answer))
     expected = metrics.precision_recall_fscore_support(labels, answer)
-    rows = class_rows(matrix)
+    rows = class_rows(metrics.confusion_matrix(labels, answer), "abcde")
     for name, values in zip(("precision", "recall", "f1", "photos"), expected, strict=True):
         assert [row[name] for row in rows] == pytest.approx(values.tolist())
 
 
 def test_a_class_without_photos_has_no_figures():
-    logits = torch.eye(3)[[0, 0, 1]]
-    rows = class_rows(confusion_matrix(logits, torch.tensor([0, 0, 1])))
+    rows = class_rows(torch.diag(torch.tensor([2, 1, 0])), "abc")
     assert rows[2]["precision"] is rows[2]["recall"] is rows[2]["f1"] is None
 
 
@@ -45,7 +46,9 @@ def run(tmp_path_factory):
     for split in ("train", "validation", "test"):  # a name that HTML must escape
         (photos / split / "red").rename(photos / split / "<red> & more")
     recipe = Recipe(regime="full", epochs=2, image_size=32, batch_size=8, lr=1e-4)
-    return finetune(photos, folder / "run", recipe, cpu=True, bars=False, say=lambda _: None).path
+    return finetune(
+        photos, folder / "run", recipe, cpu=True, progress=False, log=lambda _: None
+    ).path
 
 
 def test_the_page_says_what_the_run_found(run):
@@ -56,11 +59,31 @@ def test_the_page_says_what_the_run_found(run):
     assert f"{low:.3f} to {high:.3f}, 15 photos" in page
     assert "&lt;red&gt; &amp; more" in page
     assert "<red>" not in page
-    assert "score 0.333" in page  # three classes alike
+    assert "largest class: 0.333" in page  # three classes alike
     for name, alt in re.findall(r'<img src="([^"]+)" alt="([^"]+)"', page):
-        assert Image.open(run / name).width > 200
+        kind, data = name.split(",")
+        assert kind == "data:image/png;base64"  # the page can be mailed
+        assert Image.open(io.BytesIO(base64.b64decode(data))).width > 200
         assert len(alt) > 15
-    assert page.count("<img ") == len(list(run.glob("*.png")))
+    assert page.count("<img ") >= 3
+    assert "15 photos say next to nothing" in page
+    assert "The test photos were used once" in page
+    assert not list(run.glob("*.png"))
+    rows = list(csv.DictReader((run / "predictions-test.csv").open(encoding="utf-8")))
+    assert len(rows) == 15
+    right = [row["label"] == row["class"] for row in rows]
+    assert sum(right) / 15 == pytest.approx(result["accuracy"])
+
+
+def test_the_model_loads_in_plain_torch_as_the_page_says(run):
+    page = html.unescape((run / "report.html").read_text(encoding="utf-8"))
+    code = re.search(r"import torch, torchvision.*?\n</?pre|import torch, torchvision.*?(?=</pre>)",
+                     page, re.DOTALL)[0]  # fmt: skip
+    place = {"images": torch.rand(2, 3, 32, 32)}
+    exec(code, place)
+    expected = load_classifier(run / "best.pt").model(place["images"])
+    torch.testing.assert_close(place["logits"], expected)
+    assert set(place["names"]) <= {"blue", "green", "<red> & more"}
 
 
 def test_a_run_without_mistakes_says_so(run, tmp_path):
@@ -74,7 +97,6 @@ def test_a_run_without_mistakes_says_so(run, tmp_path):
     )
     page = write_report(tmp_path / "run").read_text(encoding="utf-8")
     assert "None on the test photos" in page
-    assert not (tmp_path / "run" / "mistakes.png").exists()
 
 
 def test_a_run_that_is_not_finished_has_no_report(run, tmp_path):
@@ -91,17 +113,17 @@ def test_every_class_name_can_be_reported_and_printed(tmp_path):
         for old, new in names.items():
             os.rename(photos / split / old, os.fsencode(photos / split) + b"/" + new)
     recipe = Recipe(regime="full", epochs=1, image_size=32, batch_size=12, lr=1e-6)
-    finetune(photos, tmp_path / "run", recipe, cpu=True, bars=False, say=lambda _: None)
+    finetune(photos, tmp_path / "run", recipe, cpu=True, progress=False, log=lambda _: None)
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     for name in ("$\\frac$", "帽子 🎩", "caf\ufffd"):
-        assert f"<th scope=row>{name}</th>" in page
+        assert f"<th scope=row>{name}</th>" in html.unescape(page)
     photo = os.fsencode(photos / "test") + b"/caf\xe9/0.png"
     command = [sys.executable, "-m", "tutorial_utils.finetune", "predict", tmp_path / "run", photo]
     for encoding in ("utf-8", "ascii"):
         environment = os.environ | {"PYTHONIOENCODING": encoding}
         said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
         assert rb"/caf\udce9/0.png: " in said
-        assert said.count(b" 0.") == 3  # three classes and their probabilities
+        assert len(re.findall(rb" [01]\.\d{3}", said)) == 3  # three classes
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -117,5 +139,5 @@ def test_the_page_can_be_read_by_everyone(run, chromium, theme):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert errors == []
     assert asked
-    assert all(url.startswith("file:") for url in asked)
+    assert all(url.startswith(("file:", "data:")) for url in asked)
     page.close()

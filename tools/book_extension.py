@@ -1,12 +1,63 @@
-"""A Sphinx extension: the front page's facts, the wheel, the glossary's anchors, a mend."""
+"""A Sphinx extension: dresses the chapters and the front page; the wheel, anchors, a mend."""
 
 import json
 import re
 import shutil
+from functools import cache
 from pathlib import Path
+
+import front_page
+import page_text
+import yaml
+
+from tutorial_utils.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
+
+
+REFERENCE = {"errata", "glossary", "references"}
+
+
+@cache
+def chapters() -> dict[str, int]:
+    """Return the number of each chapter, in the order of the table of contents."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    names = [name.removeprefix("book/") for name in files]
+    return {name: k for k, name in enumerate((n for n in names if n not in REFERENCE), start=1)}
+
+
+@cache
+def titles() -> dict[str, str]:
+    """Return the chapters' short titles."""
+    found = {}
+    for name in chapters():
+        notebook = json.loads((ROOT / "book" / f"{name}.ipynb").read_text(encoding="utf-8"))
+        facts = notebook["metadata"].get("book", {})
+        heading = "".join(notebook["cells"][0]["source"]).split("\n")[0].removeprefix("# ")
+        found[name] = facts.get("title") or heading
+    return found
+
+
+def dress_page(app, docname, source) -> None:
+    """Give a chapter, the glossary and the front page what a page can have more."""
+    name = docname.removeprefix("book/")
+    if (ROOT / "book" / f"{name}.ipynb").is_file():
+        source[0] = json.dumps(
+            page_text.dress(
+                json.loads(source[0]),
+                chapters().get(name),
+                titles(),
+                page_text.read_sources(),
+                page_text.read_terms(),
+            )
+        )
+    elif name == "glossary":
+        source[0] = page_text.mark_chinese(source[0])
+    elif name == "index":
+        lab = Lab(compact=True, more="first_model.html")._repr_html_()
+        source[0] = front_page.fill(source[0], chapters(), lab)
 
 
 def find_wheel() -> Path | None:
@@ -55,6 +106,7 @@ def mend_roles(app, pagename, templatename, context, doctree) -> None:
 def setup(app) -> dict:
     """Connect the functions above to Sphinx's events."""
     app.connect("config-inited", set_substitutions, priority=100)
+    app.connect("source-read", dress_page)
     app.connect("env-updated", name_glossary_terms)
     app.connect("html-page-context", mend_roles)
     app.connect("build-finished", copy_wheel)

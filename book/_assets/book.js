@@ -1,3 +1,27 @@
 // A browser lets no page read another one from a folder (file://), so that search does without the
 // lines of context that it shows from a server.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+// One switch on each page shows all folded code; the choice is remembered.
+document.addEventListener("DOMContentLoaded", () => {
+  const folds = document.querySelectorAll("article details.hide");
+  const title = document.querySelector("article h1");
+  if (!folds.length || !title) return;
+  const button = document.createElement("button");
+  button.className = "book-code-switch";
+  button.type = "button";
+  const show = (all) => {
+    button.setAttribute("aria-pressed", all);
+    button.textContent = all ? "Fold the code" : "Show all code";
+    folds.forEach((fold) => { fold.open = all; });
+  };
+  let stored = null;
+  try { stored = localStorage.getItem("book-code"); } catch { /* no storage here */ }
+  show(stored === "all");
+  button.addEventListener("click", () => {
+    const all = button.getAttribute("aria-pressed") !== "true";
+    show(all);
+    try { localStorage.setItem("book-code", all ? "all" : ""); } catch { /* no storage here */ }
+  });
+  title.after(button);
+});

@@ -14,6 +14,7 @@ from tutorial_utils.errors import PhotosError
 # another program: a folder of photos has no business with that.
 FORMATS = (
     "JPEG", "MPO", "PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "JPEG2000", "PPM", "TGA",
+    "HEIF",
 )  # fmt: skip
 _warnings_lock = threading.Lock()
 
@@ -22,15 +23,24 @@ _warnings_lock = threading.Lock()
 def readable_formats() -> tuple[str, ...]:
     """Return those of ``FORMATS`` that this build of Pillow can read."""
     Image.init()
+    with suppress(ImportError):  # iPhones' HEIC, where the reader has installed that package
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 @cache
 def photo_suffixes() -> frozenset[str]:
     """Return the file name endings of those formats, in lower case: ``.jpg``, ``.png``, ..."""
-    Image.init()
     wanted = readable_formats()
-    return frozenset(s for s, name in Image.registered_extensions().items() if name in wanted)
+    found = {s for s, name in Image.registered_extensions().items() if name in wanted}
+    return frozenset(found | {".mpo"})
+
+
+def is_photo_name(name: str) -> bool:
+    """Tell whether a file's name ends like a photo's."""
+    return Path(name).suffix.lower() in photo_suffixes()
 
 
 def open_header(path: str | Path, max_pixels: int | None = None) -> Image.Image:

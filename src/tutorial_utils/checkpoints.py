@@ -1,18 +1,18 @@
 """A trained classifier in one file: its weights, and all that is needed to use them again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models import get_model
 from torchvision.transforms import v2
 
+from tutorial_utils._decoding import decode, read_photo
 from tutorial_utils._files import CheckpointError, read_state, write_state
-from tutorial_utils.folders import open_photo
 from tutorial_utils.models import replace_head
 
 PARTS = {"model", "classes", "preprocessing", "state_dict"}
@@ -20,12 +20,17 @@ PARTS = {"model", "classes", "preprocessing", "state_dict"}
 
 @dataclass(frozen=True)
 class Classifier:
-    """A model, torchvision's name for it, its class names (index = label) and its preprocessing."""
+    """A model, torchvision's name for it, its class names (index = label) and its preprocessing.
+
+    ``decision`` says how the program turns logits into answers: ``temperature``, ``threshold``,
+    ``mirror``; it is empty for other classifiers.
+    """
 
     model: nn.Module
     name: str
     classes: list[str]
     preprocessing: dict
+    decision: dict = field(default_factory=dict)
 
 
 def eval_transform(
@@ -34,6 +39,7 @@ def eval_transform(
     mean: Sequence[float],
     std: Sequence[float],
     interpolation: str = "bilinear",
+    pad: bool = False,
 ) -> v2.Compose:
     """Return the preprocessing without chance: an RGB image becomes a tensor (3, crop, crop).
 
@@ -43,9 +49,11 @@ def eval_transform(
         mean: of each colour, subtracted from values in [0, 1].
         std: of each colour, divided by.
         interpolation: between pixels, such as ``"bilinear"`` or ``"bicubic"``.
+        pad: keep the whole image, with grey bars beside it, instead of cropping.
     """
+    frame = ShrinkAndPad if pad else ShrinkAndCrop
     return v2.Compose(
-        [ShrinkAndCrop(resize, crop, v2.InterpolationMode(interpolation)), Normalize(mean, std)]
+        [frame(resize, crop, v2.InterpolationMode(interpolation)), Normalize(mean, std)]
     )
 
 
@@ -74,6 +82,20 @@ class ShrinkAndCrop(v2.Compose):
         return image.resize((self.crop, self.crop), self.filter, box)
 
 
+class ShrinkAndPad(nn.Module):
+    """Shrink a PIL image until its longer side is ``crop``, and lay it on a grey square."""
+
+    def __init__(self, resize: int, crop: int, interpolation: v2.InterpolationMode):
+        super().__init__()
+        self.crop = crop
+        bicubic = interpolation == v2.InterpolationMode.BICUBIC
+        self.filter = Image.Resampling.BICUBIC if bicubic else Image.Resampling.BILINEAR
+
+    def forward(self, image: Image.Image) -> Image.Image:
+        """Return the whole image on a square of (crop, crop) pixels."""
+        return ImageOps.pad(image, (self.crop, self.crop), self.filter, (124, 116, 104))
+
+
 class Normalize(v2.Compose):
     """``v2.ToImage``, ``v2.ToDtype`` and ``v2.Normalize``; the same values of an RGB image, faster.
 
@@ -95,7 +117,12 @@ class Normalize(v2.Compose):
 
 
 def save_classifier(
-    path: str | Path, model: nn.Module, name: str, classes: Sequence[str], preprocessing: dict
+    path: str | Path,
+    model: nn.Module,
+    name: str,
+    classes: Sequence[str],
+    preprocessing: dict,
+    decision: dict | None = None,
 ) -> Path:
     """Save a classifier; the file holds tensors and plain values only, no code.
 
@@ -105,6 +132,7 @@ def save_classifier(
         name: as in ``torchvision.models.list_models()``, such as ``"mobilenet_v2"``.
         classes: the class names, index = label.
         preprocessing: the arguments of ``eval_transform``.
+        decision: see ``Classifier``.
 
     Raises:
         ValueError: the model is not ``name`` with one output a class, or the preprocessing is not
@@ -121,7 +149,8 @@ def save_classifier(
     parts = (name, list(classes), dict(preprocessing), state)
     path = Path(path)
     names = ("model", "classes", "preprocessing", "state_dict")
-    write_state(path, dict(zip(names, parts, strict=True)))
+    stored = dict(zip(names, parts, strict=True))
+    write_state(path, stored | ({"decision": dict(decision)} if decision else {}))
     return path
 
 
@@ -134,7 +163,7 @@ def load_classifier(path: str | Path, device: torch.device | str = "cpu") -> Cla
     """
     path = Path(path)
     parts = read_state(path)
-    if not isinstance(parts, dict) or set(parts) != PARTS:
+    if not isinstance(parts, dict) or set(parts) - {"decision"} != PARTS:
         raise CheckpointError(f"{path} was not written by save_classifier.")
     name, classes = parts["model"], parts["classes"]
     try:
@@ -145,7 +174,9 @@ def load_classifier(path: str | Path, device: torch.device | str = "cpu") -> Cla
         raise CheckpointError(
             f"the weights in {path} do not fit {name} with {len(classes)} classes."
         ) from None
-    return Classifier(model.eval().to(device), name, classes, parts["preprocessing"])
+    return Classifier(
+        model.eval().to(device), name, classes, parts["preprocessing"], parts.get("decision", {})
+    )
 
 
 def _build(name: str, num_classes: int) -> nn.Module:
@@ -164,13 +195,20 @@ def predict_photo(
 
     Args:
         classifier: from ``load_classifier``.
-        photo: a file, or an image.
+        photo: a file, or an image; both are read in the same way.
         top: how many classes to return.
 
     Raises:
         PhotoFolderError: the file is missing or is no image.
     """
-    image = photo.convert("RGB") if isinstance(photo, Image.Image) else open_photo(photo)
+    if isinstance(photo, Image.Image):
+        try:
+            turned = ImageOps.exif_transpose(photo)  # a copy: the caller's image stays as it is
+        except Exception:  # broken EXIF data
+            turned = photo.copy()
+        image = decode(turned, None, "the image")
+    else:
+        image = read_photo(photo)
     batch = eval_transform(**classifier.preprocessing)(image)[None]  # (1, 3, H, W)
     device = next(classifier.model.parameters()).device
     classifier.model.eval()

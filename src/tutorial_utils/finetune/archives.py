@@ -5,9 +5,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import BinaryIO
 
 from tutorial_utils.errors import PhotosError
 
@@ -44,9 +42,18 @@ def unpack_photos(archive: str | Path, folder: str | Path) -> Path:
             target = Path(scratch) / "photos"
             target.mkdir()
             if zipfile.is_zipfile(archive):
-                _unpack(archive, target, _zip_members)
+                with zipfile.ZipFile(archive) as opened:
+                    infos = opened.infolist()
+                    _check(archive, target, [(i.filename, i.file_size, _fault(i)) for i in infos])
+                    opened.extractall(target)  # never more than the announced sizes
             elif tarfile.is_tarfile(archive):
-                _unpack(archive, target, _tar_members)
+                with tarfile.open(archive) as opened:
+                    faults = []
+                    for i in opened:
+                        odd = None if i.isfile() or i.isdir() else "is a link or device"
+                        faults.append((i.name, i.size, odd))
+                    _check(archive, target, faults)
+                    opened.extractall(target, filter="data")
             else:
                 raise PhotosError(f"{archive} is no zip or tar archive, or is damaged.")
             target.replace(folder)
@@ -61,50 +68,27 @@ def unpack_photos(archive: str | Path, folder: str | Path) -> Path:
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
 
-def _unpack(archive: Path, target: Path, members) -> None:
-    free = shutil.disk_usage(target).free - LEFT
-    allowed = max(SMALL, RATIO * archive.stat().st_size)
-    for name, size, source in members(archive):
+def _fault(info: zipfile.ZipInfo) -> str | None:
+    """Return why a member of a zip archive cannot be unpacked."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        return "is a link"
+    return "is encrypted; unpack it yourself first" if info.flag_bits & 1 else None
+
+
+def _check(archive: Path, target: Path, members: list[tuple[str, int, str | None]]) -> None:
+    """Refuse the whole archive for one bad member, or for its size."""
+    for name, _, fault in members:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or PureWindowsPath(name).drive or "\\" in name:
-            raise PhotosError(
-                f"{archive} was not unpacked: {name!r} would land outside the folder."
-            )
-        free, allowed = free - size, allowed - size
-        if free < 0:
-            raise PhotosError(
-                f"{archive} was not unpacked: it needs more than the free disk space."
-            )
-        if allowed < 0:
-            raise PhotosError(
-                f"{archive} was not unpacked: it unfolds into more than {RATIO} times its size, "
-                "which photos do not. If you trust it, unpack it yourself."
-            )
-        if source is None:
-            (target / path).mkdir(parents=True, exist_ok=True)
-            continue
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
-        with source, (target / path).open("wb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)  # never more than the announced size
-
-
-def _zip_members(archive: Path) -> Iterator[tuple[str, int, BinaryIO | None]]:
-    """Yield name, size in bytes and the open file (None for a folder) of each member."""
-    with zipfile.ZipFile(archive) as members:
-        for info in members.infolist():
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise PhotosError(f"{archive} was not unpacked: {info.filename!r} is a link.")
-            if info.flag_bits & 1:
-                raise PhotosError(f"{archive} is encrypted; unpack it yourself first.")
-            yield info.filename, info.file_size, None if info.is_dir() else members.open(info)
-
-
-def _tar_members(archive: Path) -> Iterator[tuple[str, int, BinaryIO | None]]:
-    """Do the same for a tar archive."""
-    with tarfile.open(archive) as members:
-        for info in members:
-            if not (info.isfile() or info.isdir()):
-                kind = "a link" if info.issym() or info.islnk() else "no plain file"
-                raise PhotosError(f"{archive} was not unpacked: {info.name!r} is {kind}.")
-            yield info.name, info.size, None if info.isdir() else members.extractfile(info)
+            fault = "would land outside the folder"
+        if fault:
+            raise PhotosError(f"{archive} was not unpacked: {name!r} {fault}.")
+    size = sum(size for _, size, _ in members)
+    if size > shutil.disk_usage(target).free - LEFT:
+        raise PhotosError(f"{archive} was not unpacked: it needs more than the free disk space.")
+    if size > max(SMALL, RATIO * archive.stat().st_size):
+        raise PhotosError(
+            f"{archive} was not unpacked: it unfolds into more than {RATIO} times its size, "
+            "which photos do not. If you trust it, unpack it yourself."
+        )

@@ -1,33 +1,99 @@
-"""The command ``tutorial-utils``: fine-tune on a folder of photos, evaluate, predict, compare."""
+"""The command tutorial-utils: from a folder of photos to a classifier, its report and predictions.
+
+tutorial-utils inspect PHOTOS                    what would be learned, without training
+tutorial-utils finetune PHOTOS --out RUN         train, judge, write RUN/report.html
+tutorial-utils predict RUN NEW_PHOTOS --csv answers.csv
+tutorial-utils evaluate RUN OTHER_PHOTOS         how good on photos with known classes
+tutorial-utils compare RUN1 RUN2
+"""
 
 import argparse
+import csv
 import dataclasses
 import json
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
+from typing import get_type_hints
 
-from tutorial_utils.errors import BookError
+from tutorial_utils.errors import BookError, RecipeError
 from tutorial_utils.finetune.recipe import Recipe
 
 INTERRUPTED, FAILED = 130, 2
+EXAMPLES = {
+    "finetune": """examples:
+  tutorial-utils finetune photos --out run
+  tutorial-utils finetune photos.zip --out run --model resnet50 --export onnx
+  tutorial-utils finetune photos --out run --labels labels.csv       (file,label[,split][,group])
+  tutorial-utils finetune photos --out run --label-pattern '([a-z]+)[.]'      (cat.0.jpg)
+  tutorial-utils finetune photos --out run --groups '(patient[0-9]+)'
+  tutorial-utils finetune photos --out run --resume --epochs 20      (go on, 20 epochs in all)
+  tutorial-utils finetune more --out run2 --start run                (from one's own best model)""",
+    "predict": """examples:
+  tutorial-utils predict run new.jpg
+  tutorial-utils predict run folder --csv answers.csv
+  ls *.jpg | tutorial-utils predict run - --json""",
+    "inspect": "example:\n  tutorial-utils inspect photos --json > found.json",
+    "evaluate": """example:
+  tutorial-utils evaluate run other-photos --report other.html""",
+    "compare": "example:\n  tutorial-utils compare run1 run2 run3",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says which option was probably meant."""
+
+    def error(self, message: str):
+        """Print the message, with the nearest option if one was mistyped, and end."""
+        words = message.split()
+        known = [*self._option_string_actions]
+        for word in words[-3:]:
+            name = word.split("=")[0].strip("'")
+            near = get_close_matches(name, known, 1) if name.startswith("--") else []
+            if near and "unrecognized" in message:
+                message += f" (did you mean {near[0]}?)"
+        super().error(message)
 
 
 def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Give the parser an option for each field of a recipe."""
     group = parser.add_argument_group("recipe (what is not given has the default)")
     group.add_argument("--recipe", metavar="FILE", help="a JSON file with these; options win")
+    types = get_type_hints(Recipe)
     for f in dataclasses.fields(Recipe):
-        name, text = "--" + f.name.replace("_", "-"), f.metadata["help"]
-        if f.type is bool:
+        name, text = "--" + f.name.replace("_", "-"), f.metadata["help"].replace("%", "%%")
+        if types[f.name] is bool:
             action = argparse.BooleanOptionalAction
             group.add_argument(name, action=action, default=None, help=text)
             continue
-        kind = {int: int, float: float, int | None: int}.get(f.type, str)
+        kind = {int: int, float: float, int | None: int}.get(types[f.name], str)
         default = "" if f.default is None else f" (default: {f.default})"
         group.add_argument(
             name, type=kind, default=None, choices=f.metadata["among"] or None, help=text + default,
             metavar=None if f.metadata["among"] else kind.__name__.upper(),
         )  # fmt: skip
+
+
+def add_layout_options(parser: argparse.ArgumentParser) -> None:
+    """Give the parser the options that say how to read a folder."""
+    group = parser.add_argument_group("how to read the folder (if class folders do not say it)")
+    text = "a table with the columns file, label and perhaps split, group"
+    group.add_argument("--labels", metavar="CSV", help=text)
+    text = "a regular expression that finds the class in a file's path"
+    group.add_argument("--label-pattern", metavar="PATTERN", help=text)
+    group.add_argument("--groups", metavar="PATTERN", help="a regular expression that finds what "
+                       "belongs together (a patient, a burst) in a file's path")  # fmt: skip
+    group.add_argument("--classes", metavar="A,B,...", help="take only these class folders")
+
+
+def layout_of(options: argparse.Namespace) -> dict:
+    """Return the given layout options."""
+    names = ("labels", "label_pattern", "groups", "classes")
+    found = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    if "classes" in found:
+        found["classes"] = [name.strip() for name in found["classes"].split(",")]
+    return found
 
 
 def recipe_of(options: argparse.Namespace) -> Recipe | None:
@@ -36,17 +102,44 @@ def recipe_of(options: argparse.Namespace) -> Recipe | None:
     given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
     if options.recipe is None:
         return Recipe(**given) if given else None
-    with open(options.recipe, encoding="utf-8") as file:
-        stored = Recipe.from_json(file.read())
+    try:
+        with open(options.recipe, encoding="utf-8") as file:
+            stored = Recipe.from_json(file.read())
+    except OSError as error:
+        raise RecipeError(f"{options.recipe} cannot be read: {error.strerror}.") from None
     return dataclasses.replace(stored, **given)
+
+
+def package_version() -> str:
+    """Return the installed version."""
+    try:
+        return version("tutorial-utils")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="tutorial-utils", description=__doc__)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = Parser(prog="tutorial-utils", description=__doc__, formatter_class=raw)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {package_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    tune = commands.add_parser("finetune", help="from a folder of photos to a model and a report")
+    def command(name: str, text: str, work) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name, help=text, description=text, epilog=EXAMPLES[name], formatter_class=raw,
+            allow_abbrev=False,
+        )  # fmt: skip
+        made.set_defaults(work=work)
+        return made
+
+    look = command("inspect", "what would be learned from a folder, without training", run_inspect)
+    look.add_argument("photos", metavar="PHOTOS", help="a folder of photos")
+    look.add_argument("--json", action="store_true", help="print JSON, every skip in it")
+    look.add_argument("--max-pixels", type=int, help="largest photo that is read")
+    add_layout_options(look)
+
+    tune = command("finetune", "from a folder of photos to a model and a report", run_finetune)
     tune.add_argument(
         "photos", metavar="PHOTOS", help="class folders, or train/validation/test, or a zip of it"
     )
@@ -58,69 +151,117 @@ def make_parser() -> argparse.ArgumentParser:
     tune.add_argument("--export", choices=["onnx", "torch"], action="append", default=[],
                       help="also write the model in this form, checked to be equal")  # fmt: skip
     tune.add_argument("--quiet", action="store_true", help="no progress bars")
+    add_layout_options(tune)
     add_recipe_options(tune)
-    tune.set_defaults(work=run_finetune)
 
-    evaluate = commands.add_parser("evaluate", help="measure a run's model on other photos")
-    evaluate.add_argument("run", metavar="RUN", help="a run's folder, or a saved classifier")
-    evaluate.add_argument("photos", metavar="PHOTOS", help="class folders named like its classes")
-    evaluate.add_argument("--json", action="store_true", help="print JSON")
-    evaluate.set_defaults(work=run_evaluate)
+    judge = command("evaluate", "measure a run's model on other photos", run_evaluate)
+    judge.add_argument("run", metavar="RUN", help="a run's folder, or a saved classifier")
+    judge.add_argument("photos", metavar="PHOTOS", help="class folders named like its classes")
+    judge.add_argument("--split", choices=["train", "validation", "test", "all"],
+                       help="of a folder with splits (default: test)")  # fmt: skip
+    judge.add_argument("--json", action="store_true", help="print JSON")
+    judge.add_argument("--report", metavar="FILE", help="also write a report (HTML)")
+    judge.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    add_layout_options(judge)
 
-    predict = commands.add_parser("predict", help="name what is on photos")
+    predict = command("predict", "name what is on photos", run_predict)
     predict.add_argument("run", metavar="RUN", help="a run's folder, or a saved classifier")
-    predict.add_argument("files", nargs="+", metavar="FILE", help="photos, or folders of them")
+    predict.add_argument("files", nargs="+", metavar="FILE",
+                         help="photos, folders, patterns; - reads a list from stdin")  # fmt: skip
     predict.add_argument("--top", type=int, default=3, help="classes to print (default: 3)")
-    predict.add_argument("--json", action="store_true", help="print a JSON object a photo")
-    predict.set_defaults(work=run_predict)
+    predict.add_argument("--csv", metavar="CSV", help="write all probabilities to this table")
+    predict.add_argument("--json", action="store_true", help="print a JSON object for each photo")
+    predict.add_argument("--workers", type=int, default=0, help="processes that read photos")
+    predict.add_argument("--batch-size", type=int, default=16, help="photos computed at once")
+    predict.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
-    compare = commands.add_parser("compare", help="put runs side by side, with intervals")
-    compare.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
-    compare.set_defaults(work=run_compare)
+    both = command("compare", "put runs side by side, best validation first", run_compare)
+    both.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     return parser
+
+
+def run_inspect(options: argparse.Namespace) -> None:
+    """Do ``tutorial-utils inspect``."""
+    from tutorial_utils.finetune.inspect import inspect_photos
+    from tutorial_utils.finetune.split import split_photos
+
+    found = inspect_photos(
+        options.photos, not options.json, max_pixels=options.max_pixels, **layout_of(options)
+    )
+    sizes = {name: len(part) for name, part in split_photos(found).items()}
+    if options.json:
+        print(json.dumps(found.to_json() | {"would_split": sizes}, indent=1))
+    else:
+        print(found.summary())
+        print("would learn from {train}, choose by {validation}, test on {test}".format(**sizes))
 
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils finetune``."""
+    recipe = recipe_of(options)
     from tutorial_utils.finetune.pipeline import finetune
 
     finetune(
-        options.photos, options.out, recipe_of(options), options.resume,
+        options.photos, options.out, recipe, options.resume,
         auto_batch=options.auto_batch, cpu=options.cpu, export=options.export,
-        bars=not options.quiet,
+        progress=not options.quiet, layout=layout_of(options),
     )  # fmt: skip
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
-    from tutorial_utils.finetune.inference import evaluate
+    from tutorial_utils.finetune.inference import evaluate, evaluation_text
 
-    found = evaluate(options.run, options.photos)
-    if options.json:
-        print(json.dumps(found))
-        return
-    print(
-        f"accuracy {found['accuracy']:.3f} on {found['photos']} photos (95 % interval "
-        f"{found['interval'][0]:.3f} to {found['interval'][1]:.3f}), loss {found['loss']:.3f}"
-    )
+    found = evaluate(
+        options.run, options.photos, options.split, options.report, options.cpu,
+        progress=not options.json, **layout_of(options),
+    )  # fmt: skip
+    print(json.dumps(found) if options.json else evaluation_text(found))
 
 
 def run_predict(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils predict``."""
-    from tutorial_utils.finetune.inference import predict_files
+    if options.top < 1:
+        raise RecipeError(f"--top must be at least 1, got {options.top}.")
+    from tutorial_utils.finetune.inference import best_device, csv_rows, load, predict_files
 
-    failed = 0
-    for path, answer in predict_files(options.run, options.files, options.top):
-        if isinstance(answer, str):
-            failed += 1
-            print(answer, file=sys.stderr)
-        elif options.json:
-            rows = [{"class": name, "probability": p} for name, p in answer]
-            print(json.dumps({"photo": path, "predictions": rows}), flush=True)
-        else:
-            print(f"{path}: " + ", ".join(f"{name} {p:.3f}" for name, p in answer), flush=True)
-    if failed:
+    answers = list_and_print(
+        predict_files(
+            options.run, options.files, options.batch_size, options.workers,
+            best_device(options.cpu), progress=bool(options.csv),
+        ),
+        options,
+    )  # fmt: skip
+    if options.csv:
+        classes = load(options.run).classes
+        try:
+            with open(options.csv, "w", encoding="utf-8", errors="surrogateescape",
+                      newline="") as file:  # fmt: skip
+                csv.writer(file).writerows(csv_rows(answers, classes))
+        except OSError as error:
+            raise RecipeError(f"{options.csv} cannot be written: {error.strerror}.") from None
+        print(f"{len(answers)} photos: {options.csv}")
+    if any(answer.error for answer in answers):
         raise SystemExit(FAILED)
+
+
+def list_and_print(found, options: argparse.Namespace) -> list:
+    """Print each answer as it comes, unless it goes into a table, and return all."""
+    answers = []
+    for answer in found:
+        answers.append(answer)
+        if options.json:
+            row = answer.to_json()
+            row["predictions"] = row.get("predictions", [])[: options.top]
+            print(json.dumps(row), flush=True)
+        elif answer.error:
+            print(answer.error, file=sys.stderr)
+        elif not options.csv:
+            both = list(zip(answer.classes, answer.probabilities, strict=True))[: options.top]
+            text = ", ".join(f"{name} {p:.3f}" for name, p in both)
+            print(f"{answer.photo}: {text}" + (" (unsure: perhaps none of these)" * answer.unsure),
+                  flush=True)  # fmt: skip
+    return answers
 
 
 def run_compare(options: argparse.Namespace) -> None:

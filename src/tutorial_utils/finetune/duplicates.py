@@ -12,6 +12,8 @@ from itertools import pairwise
 
 import numpy as np
 from PIL import Image
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 DISTANCE = 5  # bits out of 64 in which the difference hashes of two copies may differ
 DETAIL_DISTANCE = 8  # bits out of 63 in which their frequency hashes may differ
@@ -79,13 +81,13 @@ def near_groups(
     both[:, 1] = 0 if details is None else details
     values, inverse = np.unique(both, axis=0, return_inverse=True)
     inverse = inverse.reshape(-1)
-    ones = _count_bits(values[:, 0])
+    ones = np.bitwise_count(values[:, 0])
     telling = (ones >= PLAIN) & (ones <= BITS - PLAIN)
     (places,) = np.nonzero(telling)
-    parents = np.arange(len(values))
-    for first, second in _close_pairs(values[places], distance):
-        _join(parents, places[first], places[second])
-    roots = np.where(telling, _roots(parents), -1)[inverse]
+    pairs = [np.stack(pair) for pair in _close_pairs(values[places], distance)]
+    first, second = places[np.concatenate(pairs, axis=1)] if pairs else (places[:0], places[:0])
+    graph = coo_matrix((np.ones(len(first), bool), (first, second)), shape=[len(values)] * 2)
+    roots = np.where(telling, connected_components(graph, directed=False)[1], -1)[inverse]
     order = np.argsort(roots, kind="stable")
     starts = np.flatnonzero(np.diff(roots[order])) + 1
     groups = [group.tolist() for group in np.split(order, starts) if len(group) > 1]
@@ -121,43 +123,11 @@ def _compare(values: np.ndarray, bucket: np.ndarray, distance: int) -> Iterator[
     blocks = [bucket[i : i + BLOCK] for i in range(0, len(bucket), BLOCK)]
     for number, rows in enumerate(blocks):
         for columns in blocks[number:]:
-            close = _count_bits(hashes[rows, None] ^ hashes[None, columns]) <= distance
+            close = np.bitwise_count(hashes[rows, None] ^ hashes[None, columns]) <= distance
             first, second = (
                 part[i] for part, i in zip((rows, columns), close.nonzero(), strict=True)
             )
-            true = _count_bits(details[first] ^ details[second]) <= DETAIL_DISTANCE
+            true = np.bitwise_count(details[first] ^ details[second]) <= DETAIL_DISTANCE
             true &= first != second
             if true.any():
                 yield first[true], second[true]
-
-
-def _count_bits(values: np.ndarray) -> np.ndarray:
-    """Return how many of the 64 bits are set (NumPy 2 has ``bitwise_count`` for it)."""
-    if hasattr(np, "bitwise_count"):
-        return np.bitwise_count(values)
-    one, two, four = (
-        np.uint64(n) for n in (0x5555555555555555, 0x3333333333333333, 0x0F0F0F0F0F0F0F0F)
-    )
-    values = values - ((values >> np.uint64(1)) & one)
-    values = (values & two) + ((values >> np.uint64(2)) & two)
-    values = (values + (values >> np.uint64(4))) & four
-    return (values * np.uint64(0x0101010101010101)) >> np.uint64(56)
-
-
-def _join(parents: np.ndarray, first: np.ndarray, second: np.ndarray) -> None:
-    """Make each pair's trees one, the smaller root on top; in place."""
-    while len(first):
-        parents[:] = _roots(parents)
-        a, b = parents[first], parents[second]
-        apart = a != b
-        first, second = first[apart], second[apart]
-        np.minimum.at(parents, np.maximum(a, b)[apart], np.minimum(a, b)[apart])
-
-
-def _roots(parents: np.ndarray) -> np.ndarray:
-    """Return the root of every element, following the parents to the top."""
-    while True:
-        above = parents[parents]
-        if np.array_equal(above, parents):
-            return above
-        parents = above

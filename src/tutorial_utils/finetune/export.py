@@ -6,7 +6,7 @@ import torch
 
 from tutorial_utils._files import write_json
 from tutorial_utils.checkpoints import Classifier
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import PhotosError, RecipeError
 
 KINDS = {"onnx": "model.onnx", "torch": "model.pt2"}
 TOLERANCE = 1e-4  # of the logits, relative to the largest: other programs add in another order
@@ -24,11 +24,11 @@ def export_classifier(classifier: Classifier, folder: str | Path, kind: str) -> 
         kind: ``"onnx"`` (needs the packages onnx, onnxscript and onnxruntime) or ``"torch"``.
 
     Raises:
-        ValueError: there is no such kind.
+        RecipeError: there is no such kind.
         PhotosError: a package is missing, the file cannot be written, or its logits differ.
     """
     if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
+        raise RecipeError(f"kind is {kind!r}; it must be one of {', '.join(KINDS)}.")
     path = Path(folder) / KINDS[kind]
     crop = classifier.preprocessing["crop"]
     model = classifier.model.cpu().eval()

@@ -1,109 +1,297 @@
 """What a finished run is for: predictions, its accuracy on other photos, runs compared."""
 
-from collections.abc import Iterator, Sequence
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.utils.data import DataLoader, Dataset
+from tqdm.auto import tqdm
 
-from tutorial_utils._decoding import photo_suffixes, read_photo
-from tutorial_utils._files import read_lines, read_state
+from tutorial_utils._decoding import read_photo
+from tutorial_utils._files import read_lines, read_state, write_bytes
 from tutorial_utils.checkpoints import Classifier, eval_transform, load_classifier
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.evaluation import mcnemar, wilson_interval
-from tutorial_utils.finetune.folding import fold_batchnorm
+from tutorial_utils.evaluation import expected_calibration_error, mcnemar, wilson_interval
+from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.loading import PhotoDataset, batches, make_loader
+from tutorial_utils.finetune.listing import photos_to_predict, printable
+from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.finetune.run_folder import RunFolder
 from tutorial_utils.training import predict
 
 
-def load(run: str | Path) -> Classifier:
+class Mirrored(nn.Module):
+    """A network that is asked about each image and its mirror image; the mean of both logits."""
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the logits of x (N, 3, H, W)."""
+        return (self.model(x) + self.model(x.flip(3))) / 2
+
+
+def load(run: str | Path, device: torch.device | str = "cpu") -> Classifier:
     """Return the classifier of a run's folder, or of a file of ``save_classifier``."""
     path = Path(run)
-    classifier = load_classifier(path / "best.pt" if path.is_dir() else path)
+    classifier = load_classifier(path / "best.pt" if path.is_dir() else path, device)
     fold_batchnorm(classifier.model)
+    if torch.device(device).type == "cpu":
+        classifier.model.to(memory_format=torch.channels_last)
     return classifier
 
 
+def asked_model(classifier: Classifier) -> nn.Module:
+    """Return the network as it is to be asked: of photos and, if that helped, of their mirrors."""
+    mirror = classifier.decision.get("mirror", False)
+    return (Mirrored(classifier.model) if mirror else classifier.model).eval()
+
+
+def best_device(cpu: bool = False) -> torch.device:
+    """Return the GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a photo was called: classes and probabilities, best first; or the error.
+
+    ``unsure`` tells that the first probability is below the run's threshold: perhaps the photo
+    shows none of these classes.
+    """
+
+    photo: str
+    classes: list[str]
+    probabilities: list[float]
+    unsure: bool = False
+    error: str = ""
+
+    def to_json(self) -> dict:
+        """Return plain values."""
+        if self.error:
+            return {"photo": self.photo, "error": self.error}
+        both = zip(self.classes, self.probabilities, strict=True)
+        rows = [{"class": name, "probability": p} for name, p in both]
+        return {"photo": self.photo, "predictions": rows, "unsure": self.unsure}
+
+
+class _Files(Dataset):
+    """Photos that are read when asked for; an error takes an image's place."""
+
+    def __init__(self, files: Sequence[tuple[Path, str | None]], classifier: Classifier):
+        self.files, self.size = files, classifier.preprocessing["resize"]
+        self.transform = eval_transform(**classifier.preprocessing)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int):
+        path, reason = self.files[index]
+        if reason:
+            return reason
+        try:
+            return self.transform(read_photo(path, self.size))
+        except PhotosError as error:
+            return str(error)
+
+
 def predict_files(
-    run: str | Path, files: Sequence[str | Path], top: int = 3, batch_size: int = 16
-) -> Iterator[tuple[str, list[tuple[str, float]] | str]]:
-    """Yield each photo's path with its most probable classes, or with the reason why not.
+    run: str | Path,
+    files: str | Path | Iterable[str | Path],
+    batch_size: int = 16,
+    workers: int = 0,
+    device: torch.device | str | None = None,
+    progress: bool = False,
+) -> Iterator[Answer]:
+    """Yield what each photo shows, all classes with their probabilities, or why it cannot be told.
+
+    Logits are divided by the run's temperature, so that the probabilities can be believed.
 
     Args:
         run: a run's folder or a saved classifier.
-        files: photos, or folders: all photos in them.
-        top: how many classes, best first.
+        files: see ``listing.photos_to_predict``: one path or several; folders, patterns.
         batch_size: photos that are computed at once.
-    """
-    if top < 1:
-        raise PhotosError(f"top must be at least 1, got {top}.")
-    classifier = load(run)
-    transform = eval_transform(**classifier.preprocessing)
-    waiting, images = [], []
-
-    def answers():
-        logits = iter(classifier.model(torch.stack(images)) if images else [])
-        for path, reason in waiting:
-            if reason:
-                yield path, reason
-                continue
-            best = next(logits).softmax(dim=0).topk(min(top, len(classifier.classes)))
-            names = [classifier.classes[i] for i in best.indices.tolist()]
-            yield path, list(zip(names, best.values.tolist(), strict=True))
-
-    with torch.inference_mode():
-        for path in all_photos(files):
-            try:
-                images.append(transform(read_photo(path, classifier.preprocessing["resize"])))
-                waiting.append((str(path), ""))
-            except PhotosError as error:
-                waiting.append((str(path), str(error)))
-            if len(images) == batch_size:
-                yield from answers()
-                waiting, images = [], []
-        yield from answers()
-
-
-def all_photos(files: Sequence[str | Path]) -> Iterator[Path]:
-    """Yield the files, and of each folder the photos in it and below, in order."""
-    for file in map(Path, files):
-        if file.is_dir():
-            inside = (p for p in file.rglob("*") if p.suffix.lower() in photo_suffixes())
-            yield from sorted(inside)
-        else:
-            yield file
-
-
-def evaluate(run: str | Path, photos: str | Path) -> dict:
-    """Return accuracy, interval, loss and more of a run's model on a folder of class folders.
+        workers: processes that read photos.
+        device: where to compute; a GPU if there is one.
+        progress: show a bar.
 
     Raises:
-        PhotosError: the folder cannot be used, or has a class that the model does not know.
+        PhotosError: a folder has no photos.
+        CheckpointError: the run's model cannot be read.
     """
-    classifier = load(run)
-    found = inspect_photos(photos)
-    if strange := sorted(set(found.classes) - set(classifier.classes)):
-        raise PhotosError(f"the model does not know the classes {', '.join(strange)}.")
-    preprocessing = classifier.preprocessing
-    data = PhotoDataset(
-        photos, found.photos, eval_transform(**preprocessing), preprocessing["resize"]
+    device = torch.device(device) if device is not None else best_device()
+    classifier = load(run, device)
+    model, decision = asked_model(classifier), classifier.decision
+    found = list(photos_to_predict(files))
+    loader = DataLoader(
+        _Files(found, classifier), batch_size, num_workers=workers, collate_fn=list,
+    )  # fmt: skip
+    bar = tqdm(total=len(found), desc="predict", unit="photo", disable=None if progress else True)
+    paths = iter(found)
+    with torch.inference_mode(), bar:
+        for rows in batches(loader):
+            images = [row for row in rows if not isinstance(row, str)]
+            logits = iter(model(torch.stack(images).to(device)).cpu().float() if images else [])
+            for row, (path, _) in zip(rows, islice(paths, len(rows)), strict=True):
+                if isinstance(row, str):
+                    yield Answer(str(path), [], [], error=row)
+                else:
+                    yield answer_of(str(path), next(logits), classifier.classes, decision)
+            bar.update(len(rows))
+
+
+def answer_of(path: str, logits: torch.Tensor, classes: Sequence[str], decision: dict) -> Answer:
+    """Return the answer that a photo's logits (num_classes,) give."""
+    p = (logits / decision.get("temperature", 1.0)).softmax(dim=0)
+    if not p.isfinite().all():
+        return Answer(path, [], [], error=f"{path}: the model's answer is infinite or NaN.")
+    best = p.sort(descending=True)
+    unsure = best.values[0].item() < decision.get("threshold", 0.0)
+    return Answer(path, [classes[i] for i in best.indices.tolist()], best.values.tolist(), unsure)
+
+
+def csv_rows(
+    answers: Iterable[Answer], classes: Sequence[str], labels: Iterable[str] | None = None
+) -> Iterator[list]:
+    """Yield the heading and the lines of a table of predictions, failures among them."""
+    extra = [] if labels is None else ["label"]
+    yield ["file", *extra, "class", "probability", "unsure", *(f"p({n})" for n in classes), "error"]
+    labels = iter(labels or [])
+    for answer in answers:
+        known = [next(labels)] if extra else []
+        if answer.error:
+            yield [answer.photo, *known, "", "", "", *[""] * len(classes), answer.error]
+            continue
+        p = dict(zip(answer.classes, answer.probabilities, strict=True))
+        numbers = [f"{p[name]:.6f}" for name in classes]
+        first = [answer.classes[0], f"{answer.probabilities[0]:.6f}", int(answer.unsure)]
+        yield [answer.photo, *known, *first, *numbers, ""]
+
+
+def write_predictions(
+    path: Path, rows: Iterable[tuple[str, int]], logits: torch.Tensor, classifier: Classifier
+) -> None:
+    """Write a CSV of photos, labels and predictions from logits (N, num_classes)."""
+    rows, text = list(rows), io.StringIO()
+    answers = (
+        answer_of(name, z, classifier.classes, classifier.decision)
+        for (name, _), z in zip(rows, logits, strict=True)
     )
-    logits, labels = predict(classifier.model, batches(make_loader(data, 32, train=False)))
-    places = torch.tensor([classifier.classes.index(name) for name in found.classes])
-    labels = places[labels]
-    right = logits.argmax(dim=1) == labels
-    return {
-        "photos": len(labels),
-        "accuracy": right.double().mean().item(),
+    labels = (classifier.classes[k] for _, k in rows)
+    csv.writer(text).writerows(csv_rows(answers, classifier.classes, labels))
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def evaluate(
+    run: str | Path,
+    photos: str | Path,
+    split: str | None = None,
+    report: str | Path | None = None,
+    cpu: bool = False,
+    progress: bool = False,
+    **layout: object,
+) -> dict:
+    """Return how good a run's model is on a folder of class folders.
+
+    Photos that the run learned from or chose by are left out (known by their content). If the
+    folder has splits, its test photos are meant. A folder with one class only is enough: its recall
+    is the answer.
+
+    Args:
+        run: a run's folder or a saved classifier.
+        photos: the folder.
+        split: ``"train"``, ``"validation"``, ``"test"`` or ``"all"`` of a folder with splits.
+        report: write a page like the run's report to this file.
+        cpu: leave a GPU alone.
+        progress: show bars.
+        layout: see ``listing.list_photos``.
+
+    Returns:
+        Plain values: photos, accuracy, interval, loss, majority, calibration_error, classes (right,
+        photos, called so), confusion (row = label), classes that are missing or unknown, what was
+        skipped, and how many photos were left out as learned from.
+
+    Raises:
+        PhotosError: no photo is left that the model knows a class for.
+    """
+    device = best_device(cpu)
+    classifier = load(run, device)
+    found = inspect_photos(photos, progress, smallest=1, **layout)
+    chosen, given = found.photos, {photo.split for photo in found.photos} - {None}
+    if given and split != "all":
+        split = split or ("test" if "test" in given else sorted(given)[0])
+        chosen = [photo for photo in chosen if photo.split == split]
+    learned = set()
+    if (Path(run) / "split.jsonl").is_file():
+        rows = read_lines(Path(run) / "split.jsonl")
+        learned = {row["sha"] for row in rows if row["split"] != "test"}
+    seen = [photo for photo in chosen if photo.sha in learned]
+    unknown = sorted({found.classes[p.label] for p in chosen} - set(classifier.classes))
+    kept = [photo for photo in chosen if photo.sha not in learned
+            and found.classes[photo.label] in classifier.classes]  # fmt: skip
+    if not kept:
+        reason = "all were learned from" if seen else f"the model does not know {unknown}"
+        raise PhotosError(f"no photo in {photos} can be judged: {reason}.")
+    preprocessing = classifier.preprocessing
+    data = PhotoDataset(photos, kept, eval_transform(**preprocessing), preprocessing["resize"])
+    loader = eval_loader(data, 32)
+    logits, _ = predict(asked_model(classifier), batches(loader), device)
+    labels = torch.tensor([classifier.classes.index(found.classes[p.label]) for p in kept])
+    k, answer = len(classifier.classes), logits.argmax(dim=1)
+    right = answer == labels
+    confusion = torch.bincount(labels * k + answer, minlength=k * k).reshape(k, k)
+    cooled = logits / classifier.decision.get("temperature", 1.0)
+    present = {found.classes[p.label] for p in kept}
+    values = {
+        "photos": len(labels), "split": split or "all", "accuracy": right.double().mean().item(),
         "interval": wilson_interval(int(right.sum()), len(labels)),
-        "loss": nn.functional.cross_entropy(logits, labels).item(),
+        "loss": nn.functional.cross_entropy(cooled, labels).item(),
+        "majority": torch.bincount(labels).max().item() / len(labels),
+        "calibration_error": expected_calibration_error(cooled.softmax(dim=1), labels),
         "classes": {
-            found.classes[k]: [int(right[labels == place].sum()), int((labels == place).sum())]
-            for k, place in enumerate(places.tolist())
+            name: {"right": int(confusion[i, i]), "photos": int(confusion[i].sum()),
+                   "called": int(confusion[:, i].sum())}
+            for i, name in enumerate(classifier.classes)
         },
-    }
+        "confusion": confusion.tolist(), "learned_from": len(seen), "unknown_classes": unknown,
+        "missing_classes": [name for name in classifier.classes if name not in present],
+        "skipped": found.skipped,
+    }  # fmt: skip
+    if report is not None:
+        from tutorial_utils.finetune.report import write_evaluation
+
+        write_evaluation(Path(report), run, found, kept, cooled, labels, classifier.classes, values)
+    return values
+
+
+def evaluation_text(found: dict) -> str:
+    """Return what ``evaluate`` found in words and a table."""
+    lines = [
+        f"accuracy {found['accuracy']:.3f} on {found['photos']} photos (95 % interval "
+        f"{found['interval'][0]:.3f} to {found['interval'][1]:.3f}), loss {found['loss']:.3f}, "
+        f"calibration error {found['calibration_error']:.3f}; always naming the largest class: "
+        f"{found['majority']:.3f}",
+        "  photos   right  called so  class",
+    ]
+    for name, row in found["classes"].items():
+        lines.append(f"{row['photos']:8}{row['right']:8}{row['called']:11}  {printable(name)}")
+    if found["learned_from"]:
+        lines.append(f"left out: {found['learned_from']} photos that the model was made from")
+    if found["unknown_classes"]:
+        lines.append(f"the model does not know: {', '.join(found['unknown_classes'])}")
+    if found["missing_classes"]:
+        lines.append(f"no photos here of: {', '.join(found['missing_classes'])}")
+    if found["skipped"]:
+        lines.append(f"skipped: {len(found['skipped'])} files, such as {found['skipped'][0][0]} "
+                     f"({found['skipped'][0][1]})")  # fmt: skip
+    return "\n".join(lines)
 
 
 def compare(runs: Sequence[str | Path]) -> str:
@@ -117,16 +305,19 @@ def compare(runs: Sequence[str | Path]) -> str:
         if not (run / "test.pt").is_file():
             raise PhotosError(f"{path} is not finished, or has no test photos.")
         outputs, recipe = read_state(run / "test.pt"), run.config()["recipe"]
+        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
         right = outputs["logits"].argmax(dim=1) == outputs["labels"]
         names = [row["sha"] for row in read_lines(run / "split.jsonl") if row["split"] == "test"]
-        outcomes[str(path)] = dict(zip(names, right.tolist(), strict=True))
         low, high = wilson_interval(int(right.sum()), len(right))
-        share = right.double().mean().item()
-        rows.append(
-            f"{share:8.3f}   {low:.3f} to {high:.3f} {len(right):7}  {recipe['model']}, "
-            f"{recipe['regime']}  {path}"
+        share, validation = right.double().mean().item(), result["validation"]["accuracy"]
+        line = (
+            f"{validation:10.3f}{share:10.3f}   {low:.3f} to {high:.3f} {len(right):7}  "
+            f"{recipe['model']}, {recipe['regime']}  {path}"
         )
-    lines = ["accuracy   95 % interval   photos  run", *rows]
+        rows.append((validation, str(path), line, dict(zip(names, right.tolist(), strict=True))))
+    rows.sort(key=lambda row: -row[0])
+    lines = ["validation      test   95 % interval   photos  run", *(row[2] for row in rows)]
+    outcomes = {row[1]: row[3] for row in rows}
     names = list(outcomes)
     for i, a in enumerate(names):
         for b in names[i + 1 :]:

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+from tutorial_utils.errors import DivergedError
 from tutorial_utils.finetune.loading import batches
 from tutorial_utils.finetune.model_factory import training_mode
 from tutorial_utils.finetune.trainer import Trainer
@@ -33,9 +34,9 @@ def range_test(trainer: Trainer) -> list[dict]:
     for step in range(STEPS):
         lr = LOW * (HIGH / LOW) ** (step / (STEPS - 1))
         for group in trainer.optimizer.param_groups:
-            group["lr"] = lr * group["highest"] / trainer.recipe.lr
+            group["lr"] = lr * group["initial_lr"] / trainer.recipe.lr
         images, labels = next(stream)
-        loss = trainer.careful_step(images, labels, next(sizes))
+        loss = trainer.step_with_oom_retry(images, labels, next(sizes))
         if not math.isfinite(loss):
             break
         mean = SMOOTH * mean + (1 - SMOOTH) * loss
@@ -50,8 +51,8 @@ def suggest(rows: Sequence[dict]) -> float:
     """Return a tenth of the rate with the least loss: a rule of thumb, on the safe side.
 
     Raises:
-        ValueError: there are no rows: the very first loss was no number.
+        DivergedError: there are no rows: the very first loss was not finite.
     """
     if not rows:
-        raise ValueError("the loss is no number at the lowest rate: look at photos and weights.")
+        raise DivergedError("the loss is NaN at the lowest rate: look at photos and weights.")
     return min(rows, key=lambda row: row["loss"])["lr"] / 10

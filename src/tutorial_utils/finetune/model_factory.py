@@ -1,19 +1,23 @@
-"""From a recipe to a model: weights and their preprocessing, and the precision that is fastest."""
+"""From a recipe to a model: weights and their preprocessing, and the precision that suits."""
 
-import time
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
 
 import torch
+import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import get_model, get_model_weights
+from torchvision.models import get_model, get_model_weights, list_models
 
+from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.folding import fold_batchnorm
+from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.models import load_pretrained, replace_head, train_mode
+from tutorial_utils.models import head, load_pretrained, replace_head, train_mode
 
-IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+BF16_FLAGS = {"avx512_bf16", "amx_bf16"}
 
 
 def pick_weights(recipe: Recipe) -> str:
@@ -26,25 +30,29 @@ def pick_weights(recipe: Recipe) -> str:
     try:
         names = list(get_model_weights(recipe.model).__members__)
     except ValueError:
-        raise PhotosError(
-            f"torchvision has no classifier {recipe.model!r}; see torchvision.models.list_models()."
-        ) from None
+        near = get_close_matches(recipe.model, list_models(module=torchvision.models), 3, 0.5)
+        hint = f" Did you mean {' or '.join(near)}?" if near else ""
+        raise PhotosError(f"torchvision has no classifier {recipe.model!r}.{hint}") from None
     if recipe.weights is not None:
+        if recipe.weights not in names:
+            raise PhotosError(f"{recipe.model} has no weights {recipe.weights}; it has {names}.")
         return recipe.weights
     return "IMAGENET1K_V1" if "IMAGENET1K_V1" in names else names[-1]
 
 
-def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict]:
+def build_model(recipe: Recipe, classes: Sequence[str]) -> tuple[nn.Module, dict]:
     """Return the model with a head for so many classes, and its preprocessing.
 
-    The preprocessing holds the arguments of ``checkpoints.eval_transform``. The head is new and
-    random: seed torch first.
+    ``recipe.start`` names an own model to begin from. The preprocessing holds the arguments of
+    ``checkpoints.eval_transform``. The head is new and random: seed torch first.
 
     Raises:
         PhotosError: torchvision has no such classifier, or it cannot take images of that size.
         WeightsError: the weights could not be had.
     """
-    weights = pick_weights(recipe)
+    weights, num_classes = pick_weights(recipe), len(classes)
+    if recipe.start is not None:
+        return _from_own(recipe, classes)
     if recipe.regime == "scratch":
         model = get_model(recipe.model, weights=None)
         chosen = get_model_weights(recipe.model)["DEFAULT"]
@@ -54,24 +62,49 @@ def build_model(recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict]:
     crop, resize = preset.crop_size[0], preset.resize_size[0]
     if recipe.image_size is not None:
         crop, resize = recipe.image_size, round(resize * recipe.image_size / crop)
-    if recipe.framing == "whole":
+    if recipe.framing != "weights":
         resize = crop
     preprocessing = {"resize": resize, "crop": crop, "mean": preset.mean, "std": preset.std}
     preprocessing = {k: list(v) if isinstance(v, tuple) else v for k, v in preprocessing.items()}
     if preset.interpolation.value != "bilinear":
         preprocessing["interpolation"] = preset.interpolation.value
+    if recipe.framing == "pad":
+        preprocessing["pad"] = True
     replace_head(model, num_classes)
+    return _ready(model, recipe, crop), preprocessing
+
+
+def _from_own(recipe: Recipe, classes: Sequence[str]) -> tuple[nn.Module, dict]:
+    """Return the best model of an earlier run; classes that it knows keep their row of the head."""
+    path = Path(recipe.start)
+    own = load_classifier(path / "best.pt" if path.is_dir() else path)
+    if own.name != recipe.model:
+        raise PhotosError(f"{path} is a {own.name}; add --model {own.name}.")
+    model, old = own.model, head(own.model)
+    known = [(classes.index(n), own.classes.index(n)) for n in classes if n in own.classes]
+    if list(classes) != own.classes:
+        new = head(replace_head(model, len(classes)))
+        with torch.no_grad():
+            for to, source in known:
+                new.weight[to] = old.weight[source]
+                if new.bias is not None:
+                    new.bias[to] = old.bias[source]
+    return _ready(model, recipe, own.preprocessing["crop"]), own.preprocessing
+
+
+def _ready(model: nn.Module, recipe: Recipe, crop: int) -> nn.Module:
+    """Fold BatchNorm, lay out the memory, and try one image."""
     fold_batchnorm(model)
     if recipe.channels_last:
         model = model.to(memory_format=torch.channels_last)
     try:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, crop, crop))
-    except (RuntimeError, AssertionError, ValueError) as error:
+    except Exception as error:
         raise PhotosError(
             f"{recipe.model} cannot take images of {crop} pixels: {str(error).splitlines()[0]}"
         ) from None
-    return model, preprocessing
+    return model
 
 
 def training_mode(model: nn.Module, frozen_batchnorm: bool) -> nn.Module:
@@ -105,19 +138,28 @@ def logits_and_loss(output, targets: torch.Tensor, **options) -> tuple[torch.Ten
     return outputs[0], losses[0] + 0.3 * sum(losses[1:])
 
 
-def candidates(device: torch.device) -> list[str]:
-    """Return the precisions that may pay on this device.
+def choose_precision(device: torch.device) -> str:
+    """Return the precision in which this device computes fast, by a rule and not by a stopwatch.
 
-    CUDA: bfloat16 where the GPU computes in it (no loss scaling needed), else float16. CPU: float32
-    and bfloat16; which is faster depends on the processor's instructions, so it is tried. Others:
-    float32.
+    CUDA: bfloat16 where the GPU computes in it (no loss scaling needed), else float16. CPU:
+    bfloat16 where the processor has instructions for it (AVX512-BF16, AMX), else float32. Others:
+    float32. So the same command gives the same model on the same machine.
     """
     if device.type == "cuda":
-        return ["bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"]
-    return ["float32", "bfloat16"] if device.type == "cpu" else ["float32"]
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float16"
+    return "bfloat16" if device.type == "cpu" and cpu_flags() & BF16_FLAGS else "float32"
 
 
-def default_pieces(batch_size: int, crop: int, device: torch.device) -> int:
+def cpu_flags() -> set[str]:
+    """Return the processor's features as Linux names them; nothing where it does not say."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return set()
+    return set(re.search(r"^flags\s*:(.*)$", text + "\nflags :", re.MULTILINE)[1].split())
+
+
+def default_micro_batches(batch_size: int, crop: int, device: torch.device) -> int:
     """Return in how many pieces a batch is best computed.
 
     GPUs: one. CPUs: 16 photos of 224 pixels at once, or as many pixels: the allocator gives larger
@@ -127,41 +169,3 @@ def default_pieces(batch_size: int, crop: int, device: torch.device) -> int:
     if device.type != "cpu":
         return 1
     return max(1, round(batch_size * crop**2 / (16 * 224**2)))
-
-
-def choose_precision(
-    model: nn.Module, size: int, device: torch.device, train: bool, photos: int = 4
-) -> tuple[str, dict[str, float]]:
-    """Return the precision that computes a few random images in the least time, and the times.
-
-    Args:
-        model: on the device; its weights and statistics stay as they are.
-        size: side of the images in pixels.
-        device: where to compute.
-        train: time forward and backward pass; else the forward pass.
-        photos: images in the trial.
-    """
-    names = candidates(device)
-    if len(names) == 1:
-        return names[0], {}
-    images = torch.zeros(photos, 3, size, size, device=device)
-    training_mode(model, frozen_batchnorm=True) if train else model.eval()
-    times = {name: [] for name in names}
-    state = torch.random.get_rng_state()
-    for name in names * 4:  # in turns, so that what else the machine does hits both
-        started = time.perf_counter()
-        with (
-            torch.set_grad_enabled(train),
-            torch.autocast(device.type, DTYPES[name], enabled=name != "float32"),
-        ):
-            output = model(images)
-        if train:
-            output = output if isinstance(output, torch.Tensor) else output[0]
-            torch.autograd.grad(
-                output.float().sum(), [p for p in model.parameters() if p.requires_grad],
-                allow_unused=True,
-            )  # fmt: skip
-        times[name].append(time.perf_counter() - started)
-    seconds = {name: min(t[1:]) for name, t in times.items()}  # the first also takes memory
-    torch.random.set_rng_state(state)
-    return min(seconds, key=seconds.get), {k: round(v, 4) for k, v in seconds.items()}

@@ -1,48 +1,82 @@
-"""From a folder of photos to a model: inspect, split, probe, fine-tune if that wins, test once.
+"""From a folder of photos to a model, in the order in which it happens.
 
-``finetune`` is the whole path; ``tutorial-utils finetune`` calls it. See ``runs`` for what it
-leaves behind, ``recipe`` for what can be chosen, and ``engine`` for the training itself.
+Open the run, inspect, split, build, probe, fine-tune, choose, test once, report: one function each,
+over one small context. ``finetune`` calls them; ``tutorial-utils finetune`` calls it. See
+``run_folder`` for what a run leaves behind, ``recipe`` for what can be chosen, and ``trainer`` for
+the training itself.
 """
 
 import contextlib
+import csv
 import dataclasses
+import io
 import json
-import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
 from torch import nn
 from tqdm.auto import tqdm
 
-from tutorial_utils._files import read_lines, read_state, write_json, write_lines, write_state
+from tutorial_utils._files import (
+    read_lines,
+    read_state,
+    write_bytes,
+    write_json,
+    write_lines,
+    write_state,
+)
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
-from tutorial_utils.errors import PhotosError, Stopped
-from tutorial_utils.evaluation import accuracy, wilson_interval
+from tutorial_utils.errors import BookError, PhotosError, Stopped
+from tutorial_utils.evaluation import accuracy, fit_temperature, wilson_interval
 from tutorial_utils.finetune.archives import unpack_photos
-from tutorial_utils.finetune.distributed import together
+from tutorial_utils.finetune.cpu_speed import fold_batchnorm
+from tutorial_utils.finetune.distributed import on_main_process
 from tutorial_utils.finetune.export import export_classifier
-from tutorial_utils.finetune.folding import fold_batchnorm
-from tutorial_utils.finetune.inspect import Photo, inspect_photos, split_photos
-from tutorial_utils.finetune.loading import PhotoDataset, cache_features, feature_key
+from tutorial_utils.finetune.features import cache_features, feature_key, head_inputs
+from tutorial_utils.finetune.inference import Mirrored, write_predictions
+from tutorial_utils.finetune.inspect import (
+    FEW_TEST,
+    Photo,
+    as_row,
+    inspect_photos,
+    ordered_skips,
+)
+from tutorial_utils.finetune.loading import PhotoDataset
 from tutorial_utils.finetune.lr_finder import range_test, suggest
-from tutorial_utils.finetune.model_factory import DTYPES, build_model, choose_precision
-from tutorial_utils.finetune.probe import Probe, fit_probe, has_linear_head, probe_logits, put_head
+from tutorial_utils.finetune.model_factory import build_model, choose_precision, pick_weights
+from tutorial_utils.finetune.probe import (
+    Probe,
+    cross_validate,
+    fit_path,
+    has_linear_head,
+    learning_curve,
+    probe_logits,
+    put_head,
+)
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.report import write_report
-from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, versions
+from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, paste, versions
+from tutorial_utils.finetune.split import (
+    SHARES,
+    components,
+    copies_of_training,
+    split_photos,
+)
 from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
 from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
 
-ACCELERATE_NAMES = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
-SHARES = (0.7, 0.15, 0.15)
+MAY_CHANGE = {"epochs", "patience", "workers"}  # of a recipe, when a run goes on
+MARGIN = 1.64  # standard errors by which fine-tuning must beat the probe (one-sided 95 %)
+RARE = 0.05  # share of the held-out photos that the threshold for "none of these" gives up
 
 
 @dataclass(frozen=True)
@@ -58,6 +92,44 @@ class Result:
     test_photos: int
 
 
+@dataclass
+class Run:
+    """The context of one call: where, how, on what, with which device and who listens."""
+
+    folder: RunFolder
+    config: dict
+    state: PartialState
+    log: Callable[[str], None] = print
+    progress: bool = True
+    auto_batch: bool = False
+    splits: dict[str, list[Photo]] = field(default_factory=dict)
+    model: nn.Module | None = None
+    preprocessing: dict = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it is stored: ``auto`` has been decided."""
+        return Recipe.from_json(self.config["recipe"])
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names, index = label."""
+        return self.config["classes"]
+
+    @property
+    def main(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.state.is_main_process
+
+    def data(self, split: str | Sequence[Photo], transform=None) -> PhotoDataset:
+        """Return a split's photos, preprocessed without augmentation if no transform is given."""
+        photos = self.splits[split] if isinstance(split, str) else split
+        return PhotoDataset(
+            self.config["photos"], photos, transform or eval_transform(**self.preprocessing),
+            self.preprocessing["resize"], self.recipe.seed, self.recipe.max_pixels,
+        )  # fmt: skip
+
+
 def finetune(
     photos: str | Path,
     out: str | Path,
@@ -67,390 +139,369 @@ def finetune(
     auto_batch: bool = False,
     cpu: bool = False,
     export: Sequence[str] = (),
-    say: Callable[[str], None] = print,
-    bars: bool = True,
+    log: Callable[[str], None] = print,
+    progress: bool = True,
+    layout: dict | None = None,
 ) -> Result:
     """Make a classifier of a folder of photos, and all that belongs to it, in the folder ``out``.
 
     Args:
         photos: a folder of class folders, or of train / validation / test with class folders; or
             an archive of one (zip, tar), which is unpacked into ``out``.
-        out: the run's folder, new or empty; see ``runs``.
+        out: the run's folder, new or empty; see ``run_folder``.
         recipe: how; the defaults if not given, when resuming the run's own.
-        resume: go on with the run in ``out``.
+        resume: go on with the run in ``out``; a recipe may then ask for more epochs.
         shares: of train, validation and test, where the folder does not say.
-        auto_batch: if the memory does not suffice, compute batches in more pieces.
+        auto_batch: if the memory does not suffice, compute batches in more micro-batches.
         cpu: leave a GPU alone.
         export: other forms to write the model in, of ``export.KINDS``.
-        say: gets each line of news.
-        bars: show progress bars (in a terminal or notebook).
+        log: gets each line of news.
+        progress: show progress bars (in a terminal or notebook).
+        layout: how to read the folder: ``labels``, ``label_pattern``, ``groups``, ``classes`` of
+            ``listing.list_photos``.
 
     Raises:
-        PhotosError: the photos or the folder cannot be used; the message says what to change.
-        DivergedError: the loss is no number any more; the best epoch is kept.
-        Stopped: Ctrl-C; the message says how to go on.
+        BookError: its children say what cannot be used, that the loss diverged, or that Ctrl-C was
+            pressed, and how to go on.
     """
     state = PartialState(cpu=cpu, timeout=timedelta(hours=12))
-    say = say if state.is_main_process else lambda _: None
-    run = RunFolder(out)
-    started = together(state, lambda: _start(run, photos, recipe, resume, shares, say, bars, cpu))
-    with run.locked() if state.is_main_process else contextlib.nullcontext():
-        job = Job(run, state, started, auto_batch, cpu, say, bars)
-        result = job.work()
-        job.leave(export)
-    return result
+    log = log if state.is_main_process else lambda _: None
+    folder = RunFolder(out)
+    config = on_main_process(
+        state,
+        lambda: open_run(folder, photos, recipe, resume, shares, layout or {}, state.device, log,
+                         progress),
+    )  # fmt: skip
+    run = Run(folder, config, state, log, progress and state.is_main_process, auto_batch)
+    with folder.locked() if run.main else contextlib.nullcontext():
+        if not (folder / "result.json").is_file():
+            run.splits = read_split(folder)
+            started = time.process_time()
+            build(run)
+            probed = on_main_process(state, lambda: probe(run))
+            tuned = fine_tune(run, probed, cpu)
+            on_main_process(state, lambda: choose(run, probed, tuned, started))
+            test_once(run)
+        else:
+            log(f"{folder.path} is finished.")
+        result = read_result(folder)
+        say_result(run, result)
+        if run.main:
+            write_outputs(run, export)
+        return result
 
 
-def _start(run, photos, recipe, resume, shares, say, bars, cpu) -> dict:
-    """Inspect the photos and write the new run's config; or read that of the run to resume."""
-    if resume and (run / CONFIG).is_file():
-        config = RunFolder.open(run.path).config()
-        stored = Recipe.from_json(config["recipe"])
-        if recipe is not None and recipe != stored:
-            odd = [k for k, v in recipe.to_json().items() if v != config["recipe"].get(k)]
-            raise PhotosError(
-                f"{run.path} was begun with another {', '.join(odd)}; a resumed run keeps its "
-                "recipe. Leave these options out, or start a new run."
-            )
-        if config["source"] != str(Path(photos).resolve()):
-            raise PhotosError(f"{run.path} is a run on {config['source']}, not on {photos}.")
-        return config
+# --- Open, inspect, split. ---
+
+
+def open_run(folder, photos, recipe, resume, shares, layout, device, log, progress) -> dict:
+    """Return the config of the run to resume, or inspect and split the photos of a new one."""
+    if resume and (folder / CONFIG).is_file():
+        return reopen(folder, Path(photos), recipe, log)
     recipe = recipe or Recipe()
-    RunFolder.create(run.path)
-    with run.locked():
-        source = Path(photos).resolve()
-        if source.is_file() and source.suffix.lower() in ARCHIVES:
-            photos = unpack_photos(source, run / "photos")
-        found = inspect_photos(photos, progress=bars)
-        say(found.summary())
-        splits = split_photos(found, recipe.seed, shares)
-        for name in ("train", "validation"):
-            if not splits[name]:
-                raise PhotosError(f"too few photos: none is left for {name}; add some.")
-        say(", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
-        write_lines(
-            run / "split.jsonl",
-            [
-                {**dataclasses.asdict(photo), "split": name}
-                for name, part in splits.items()
-                for photo in part
-            ],
-        )
-        write_json(run / "inspection.json", {"summary": found.summary(), "notes": found.notes})
-        config = {
-            "source": str(source),
-            "photos": str(Path(photos).resolve()),
-            "classes": found.classes,
-            "recipe": recipe.to_json(),
-            "shares": list(shares),
-            "command": command(),
-            "versions": versions(),
-            "threads": torch.get_num_threads(),
+    pick_weights(recipe)  # a mistyped model is found before any work
+    if recipe.precision == "auto":
+        recipe = dataclasses.replace(recipe, precision=choose_precision(device))
+    if recipe.precision == "float16" and device.type != "cuda":
+        raise PhotosError("precision float16 needs a CUDA GPU; use bfloat16, float32 or auto.")
+    was_there = folder.path.is_dir()
+    RunFolder.create(folder.path)
+    try:
+        with folder.locked():
+            return begin(folder, Path(photos), recipe, shares, layout, log, progress)
+    except BaseException:
+        discard(folder, was_there)
+        raise
+
+
+def begin(folder, photos: Path, recipe: Recipe, shares, layout, log, progress) -> dict:
+    """Inspect and split the photos; write what a new run begins with."""
+    source = photos.resolve() if photos.exists() else photos
+    if source.is_file() and source.suffix.lower() in ARCHIVES:
+        photos = unpack_photos(source, folder / "photos")
+    found = inspect_photos(photos, progress, max_pixels=recipe.max_pixels, **layout)
+    log(found.summary())
+    earlier = {}
+    if recipe.start is not None and (Path(recipe.start) / CONFIG).is_file():
+        earlier = {
+            row["sha"]: row["split"] for row in read_lines(Path(recipe.start) / "split.jsonl")
         }
-        write_json(run / CONFIG, config)
+    splits = split_photos(found, recipe.seed, shares, earlier)
+    if not splits["train"]:
+        raise PhotosError("too few photos: none is left for train; add some.")
+    log(", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
+    if len(splits["test"]) < FEW_TEST:
+        log(f"note: {len(splits['test'])} test photos say next to nothing; {FEW_TEST} would be few")
+    write_lines(folder / "split.jsonl", [as_row(p, s) for s, part in splits.items() for p in part])
+    write_json(folder / "inspection.json", found.to_json() | {"summary": found.summary()})
+    write_csv(folder / "skipped.csv", ["file", "reason"], ordered_skips(found.skipped))
+    config = {
+        "source": str(source), "photos": str(photos.resolve()), "classes": found.classes,
+        "layout": {k: str(v) if isinstance(v, Path) else v for k, v in layout.items()},
+        "recipe": recipe.to_json(), "shares": list(shares), "command": command(),
+        "copies": sorted(copies_of_training(found, splits)), "versions": versions(),
+        "groups": group_numbers(found, splits), "threads": torch.get_num_threads(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"), "test_opened": 0,
+    }  # fmt: skip
+    write_json(folder / CONFIG, config)
     return config
 
 
-def read_split(run: RunFolder) -> dict[str, list[Photo]]:
+def group_numbers(found, splits) -> list[int]:
+    """Return a number for each photo that is learned from; what belongs together has the same."""
+    places = {p.path: k for k, p in enumerate(splits["train"] + splits["validation"])}
+    named = {}
+    for photo in splits["train"] + splits["validation"]:
+        if photo.group is not None:
+            named.setdefault(photo.group, []).append(places[photo.path])
+    copies = [
+        [places[found.photos[i].path] for i in group if found.photos[i].path in places]
+        for group in (*found.exact_groups, *found.near_groups)
+    ]
+    return components(len(places), [g for g in (*copies, *named.values()) if g]).tolist()
+
+
+def reopen(folder: RunFolder, photos: Path, recipe: Recipe | None, log) -> dict:
+    """Return a begun run's config; more epochs, or another place of the photos, are noted in it."""
+    config = RunFolder.open(folder.path).config()
+    stored, plain = Recipe.from_json(config["recipe"]), Recipe()
+    if recipe is not None:
+        given = {k: v for k, v in recipe.to_json().items() if v != getattr(plain, k)}
+        odd = [k for k, v in given.items() if v != getattr(stored, k)]
+        if wrong := [k for k in odd if k not in MAY_CHANGE]:
+            raise PhotosError(
+                f"{folder.path} was begun with another {', '.join(wrong)}; a resumed run keeps its "
+                f"recipe, but for {', '.join(sorted(MAY_CHANGE))}. Leave these options out, or "
+                "start a new run (from this one's model: --start)."
+            )
+        if odd:
+            config["recipe"] |= {k: given[k] for k in odd}
+            if (folder / "result.json").is_file():
+                log("the test photos were used before: the new test accuracy is a little too good")
+                for name in ("result.json", "report.html"):
+                    (folder / name).unlink(missing_ok=True)
+            write_json(folder / CONFIG, config)
+    place = photos.resolve()
+    if config["source"] != str(place) and config["photos"] != str(place):
+        rows = read_lines(folder / "split.jsonl")
+        if not place.is_dir() or any(not (place / row["path"]).is_file() for row in rows):
+            raise PhotosError(f"{folder.path} is a run on {config['source']}, not on {photos}.")
+        config |= {"source": str(place), "photos": str(place)}
+        write_json(folder / CONFIG, config)
+    return config
+
+
+def discard(folder: RunFolder, was_there: bool) -> None:
+    """Remove what a refused call has written, so that the next one finds the place free."""
+    with contextlib.suppress(OSError):
+        shutil.rmtree(folder / "photos", ignore_errors=True)
+        for name in ("split.jsonl", "inspection.json", "skipped.csv", CONFIG, "run.lock"):
+            (folder / name).unlink(missing_ok=True)
+        if not was_there:
+            folder.path.rmdir()
+
+
+def read_split(folder: RunFolder) -> dict[str, list[Photo]]:
     """Return the photos of a run's splits."""
     parts = {"train": [], "validation": [], "test": []}
-    for row in read_lines(run / "split.jsonl"):
+    for row in read_lines(folder / "split.jsonl"):
         parts[row["split"]].append(Photo(**row))
     return parts
 
 
-class Job:
-    """The work of one call of ``finetune``: model, data and devices of a run."""
+# --- Build, probe. ---
 
-    def __init__(self, run, state, config, auto_batch, cpu, say, bars):
-        self.run, self.state, self.config, self.say = run, state, config, say
-        self.auto_batch, self.cpu, self.bars = auto_batch, cpu, bars and state.is_main_process
-        self.recipe, self.classes = Recipe.from_json(config["recipe"]), config["classes"]
-        self.main = state.is_main_process
-        self.splits = read_split(run)
-        if self.recipe.precision == "float16" and state.device.type != "cuda":
-            raise PhotosError("precision float16 needs a CUDA GPU; use bfloat16, float32 or auto.")
 
-    def work(self) -> Result:
-        """Do what is left to do, and return the result."""
-        if (self.run / "result.json").is_file():
-            self.say(f"{self.run.path} is finished.")
-            return read_result(self.run)
-        torch.manual_seed(self.recipe.seed)
-        self.model, self.preprocessing = together_build(self.state, self.recipe, len(self.classes))
-        self.plain_transform = eval_transform(**self.preprocessing)
-        regime = self.recipe.regime
-        can_probe = has_linear_head(self.model)
-        if regime == "probe" and not can_probe:
-            raise PhotosError(f"{self.recipe.model} has no linear last layer to probe; use full.")
-        best = None
-        if regime in ("auto", "probe", "head-then-full") and can_probe:
-            probe, row = together(self.state, self.probe)
-            put_head(self.model, probe)
-            if regime != "head-then-full":
-                best = row
-            self.say(
-                f"linear probe: validation accuracy {row['accuracy']:.3f} "
-                f"(strength {probe.strength:.3g})"
-            )
-        if regime == "probe":
-            together(self.state, lambda: self.save_best(self.model))
-        else:
-            best = self.train(best)
-        return self.finish(best)
+def build(run: Run) -> None:
+    """Build the model in every process; the main one first, as it may have to fetch the weights."""
+    torch.manual_seed(run.recipe.seed)
+    try:
+        with run.state.main_process_first():
+            torch.manual_seed(run.recipe.seed)
+            run.model, run.preprocessing = build_model(run.recipe, run.classes)
+        if run.recipe.regime == "probe" and not has_linear_head(run.model):
+            raise PhotosError(f"{run.recipe.model} has no linear last layer to probe; use full.")
+    except BookError:
+        if run.main and not (run.folder / "log.jsonl").is_file():
+            discard(run.folder, was_there=True)
+        raise
 
-    def leave(self, export: Sequence[str]) -> None:
-        """Write the report and the exported models, where they are missing."""
-        if not self.main:
-            return
-        if not (self.run / "report.html").is_file():
-            write_report(self.run.path)
-        self.say(f"report: {self.run / 'report.html'}")
-        for kind in export:
-            path = export_classifier(load_classifier(self.run / "best.pt"), self.run.path, kind)
-            self.say(f"exported and checked: {path}")
 
-    # --- The parts. ---
+def probe(run: Run) -> dict | None:
+    """Return what the cross-validated probe found, stored or new; None if there is to be none.
 
-    def data(self, split: str, transform, read_size: int) -> PhotoDataset:
-        """Return a split's photos."""
-        return PhotoDataset(
-            self.config["photos"], self.splits[split], transform, read_size, self.recipe.seed
-        )
+    ``final`` is the probe that was fitted on all photos but the test's, ``first`` the one fitted on
+    the training photos alone: fine-tuning starts from that and is compared with it.
+    """
+    recipe, path = run.recipe, run.folder / "probe.pt"
+    if recipe.regime not in ("auto", "probe", "head-then-full") or not has_linear_head(run.model):
+        return None
+    if path.is_file():
+        return read_state(path)
+    device, pool = run.state.device, run.splits["train"] + run.splits["validation"]
+    model = run.model.to(device)
+    plain = head_inputs(model, device, recipe.precision)
 
-    def plain_data(self, split: str) -> PhotoDataset:
-        """Return a split's photos without chance."""
-        return self.data(split, self.plain_transform, self.preprocessing["resize"])
+    def features_of(images: torch.Tensor) -> torch.Tensor:
+        """Return (N, D), or with mirrored photos beside them (N, 2 D)."""
+        found = [plain(images)]
+        if recipe.mirror:
+            found.append(plain(images.flip(3)))
+        return torch.cat([part.flatten(1) for part in found], dim=1)
 
-    def probe(self) -> tuple[Probe, dict]:
-        """Return the probe and its row of the log: the stored one, or a new one."""
-        path = self.run / "probe.pt"
-        if path.is_file():
-            stored = read_state(path)
-            return Probe(**stored["probe"]), stored["row"]
-        device = self.state.device
-        model = self.model.to(device)
-        precision, seconds = self.precision(train=False)
-        key = feature_key(model, f"{self.preprocessing} {precision}", [])
-        features, backbone = {}, head_inputs(model, device, precision)
-        for split in ("train", "validation"):
-            features[split] = cache_features(
-                backbone,
-                self.plain_data(split),
-                self.run / f"features-{split}-{key}.npy",
-                device,
-                batch_size=16 if device.type == "cpu" else 128,
-                workers=self.recipe.workers,
-                progress=self.bars,
-            )
-        labels = {s: torch.tensor([p.label for p in self.splits[s]]) for s in features}
-        probe = fit_probe(
-            features["train"], labels["train"], features["validation"], labels["validation"],
-            len(self.classes), class_weights=self.class_weights(),
-            with_bias=head(model).bias is not None,
-        )  # fmt: skip
-        logits = probe_logits(probe, features["validation"])
-        row = {
-            "epoch": 0,
-            "validation_loss": nn.functional.cross_entropy(logits, labels["validation"]).item(),
-            "accuracy": accuracy(logits, labels["validation"]),
-            "precision": precision,
-            "trial_seconds": seconds,
-        }
-        write_state(self.run / "validation.pt", {"logits": logits, "labels": labels["validation"]})
-        write_state(path, {"probe": vars(probe), "row": row})
-        return probe, row
+    key = feature_key(model, f"{run.preprocessing} {recipe.precision} {recipe.mirror}", pool)
+    both = cache_features(
+        features_of, run.data(pool), run.folder / f"features-{key}.npy", device,
+        batch_size=16 if device.type == "cpu" else 128, workers=recipe.workers,
+        progress=run.progress,
+    )  # fmt: skip
+    width = both.shape[1] // (2 if recipe.mirror else 1)
+    features, mirrored = both[:, :width], both[:, width:] if recipe.mirror else None
+    labels = torch.tensor([photo.label for photo in pool])
+    groups, options = np.array(run.config["groups"]), {"with_bias": head(model).bias is not None}
+    options["class_weights"] = class_weights(run, labels)
+    found = cross_validate(
+        features, labels, groups, len(run.classes), mirrored, seed=recipe.seed, **options
+    )
+    n = len(run.splits["train"])
+    if len(labels.unique()) == len(labels[:n].unique()) and n < len(labels):
+        x, y = torch.from_numpy(np.array(features[:n])).float(), labels[:n]
+        if found.mirror:
+            x = torch.cat([x, torch.from_numpy(np.array(mirrored[:n])).float()])
+            y = y.repeat(2)
+        *_, first = fit_path(x, y, len(run.classes), [found.probe.l2], **options)
+        logits = probe_logits(first, features[n:])
+        if found.mirror:
+            logits = (logits + probe_logits(first, mirrored[n:])) / 2
+    else:
+        first, logits = found.probe, None
+    truth = labels[found.rows]
+    row = {
+        "epoch": 0, "folds": found.folds, "l2": found.probe.l2, "mirror": found.mirror,
+        "validation_loss": nn.functional.cross_entropy(found.logits, truth).item(),
+        "accuracy": accuracy(found.logits, truth), "precision": recipe.precision,
+    }  # fmt: skip
+    run.log(
+        f"linear probe: cross-validated accuracy {row['accuracy']:.3f} on {len(truth)} photos "
+        f"({found.folds} folds, L2 {found.probe.l2:.3g}"
+        + (", with mirrored photos)" if found.mirror else ")")
+    )
+    stored = {
+        "final": vars(found.probe), "first": vars(first), "row": row, "mirror": found.mirror,
+        "logits": found.logits, "rows": found.rows, "validation": logits,
+        "curve": learning_curve(features, labels, groups, len(run.classes), found.probe.l2),
+    }  # fmt: skip
+    write_state(path, stored)
+    return stored
 
-    def precision(self, train: bool) -> tuple[str, dict]:
-        """Return the precision to compute in, and the trial's times if there was one."""
-        if self.recipe.precision != "auto":
-            return self.recipe.precision, {}
-        asked = os.environ.get("ACCELERATE_MIXED_PRECISION", "no")
-        for name, theirs in ACCELERATE_NAMES.items():
-            if theirs == asked != "no":
-                return name, {}
-        model = self.model.to(self.state.device)
-        return choose_precision(model, self.preprocessing["crop"], self.state.device, train)
 
-    def class_weights(self) -> torch.Tensor | None:
-        """Return each class's weight, inverse to its frequency; their mean over the photos is 1."""
-        if not self.recipe.class_weights:
+def class_weights(run: Run, labels: torch.Tensor) -> torch.Tensor | None:
+    """Return each class's weight, inverse to its frequency; their mean over the photos is 1."""
+    if not run.recipe.class_weights:
+        return None
+    counts = torch.bincount(labels, minlength=len(run.classes)).clamp_min(1)
+    return len(labels) / (len(run.classes) * counts.double())
+
+
+# --- Fine-tune. ---
+
+
+def fine_tune(run: Run, probed: dict | None, cpu: bool) -> dict | None:
+    """Fine-tune from the last finished epoch on; return the best epoch's row, None if none."""
+    recipe = run.recipe
+    if recipe.regime == "probe":
+        return None
+    if not run.splits["validation"]:
+        if recipe.regime == "auto" and probed is not None:
+            run.log("too few photos to judge fine-tuning: the probe it is")
             return None
-        labels = torch.tensor([photo.label for photo in self.splits["train"]])
-        counts = torch.bincount(labels, minlength=len(self.classes)).clamp_min(1)
-        return len(labels) / (len(self.classes) * counts.double())
-
-    def train(self, best: dict | None) -> dict:
-        """Fine-tune, from the last finished epoch on, and return the best epoch's row.
-
-        ``best`` is the probe's row, if the probe may be the result.
-        """
-        stored = together(self.state, self.run.last)
-        if stored is None:
-            precision = together(self.state, lambda: self.precision(train=True))[0]
-        else:
-            precision = stored["precision"]
-        AcceleratorState._reset_state(reset_partial_state=False)  # a call before may have differed
-        accelerator = Accelerator(
-            cpu=self.cpu,
-            mixed_precision=ACCELERATE_NAMES[precision],
-            step_scheduler_with_optimizer=False,
+        raise PhotosError(
+            "too few photos: none is left for validation. Each class needs three or more photos, "
+            "or use --regime probe."
         )
-        recipe, resize = self.recipe, self.preprocessing["resize"]
-        transform = train_transform(recipe.augmentation, self.preprocessing)
-        trainer = Trainer(
-            recipe, self.model, self.data("train", transform, resize),
-            self.plain_data("validation"), len(self.classes), accelerator, self.class_weights(),
-            self.auto_batch,
-        )  # fmt: skip
+    if probed is not None:
+        put_head(run.model, Probe(**probed["first"]))
+    stored = on_main_process(run.state, run.folder.last)
+    accelerator = Accelerator(cpu=cpu, mixed_precision="no", step_scheduler_with_optimizer=False)
+    labels = torch.tensor([photo.label for photo in run.splits["train"]])
+    trainer = Trainer(
+        recipe, run.model,
+        run.data("train", train_transform(recipe.augmentation, run.preprocessing)),
+        run.data("validation"), len(run.classes), accelerator, recipe.precision,
+        run.preprocessing["crop"], class_weights(run, labels), run.auto_batch,
+    )  # fmt: skip
+    if stored is not None:
+        trainer.restore(stored["trainer"])
         now = trainer.progress
-        if stored is not None:
-            trainer.restore(stored["trainer"])
-            now = trainer.progress
-            self.say(f"going on after epoch {now.epoch}, step {now.step}")
-            if self.main:
-                write_lines(self.run / "log.jsonl", self.run.history(now.epoch))
-        else:
-            if recipe.find_lr:
-                self.find_lr(trainer)
-            now.best = best
-            if self.main:
-                if best is not None:
-                    self.save_best(trainer.plain)
-                write_lines(self.run / "log.jsonl", [best] if best else [])
-        self.say(
-            f"fine-tuning in {precision} on {accelerator.device} ({trainer.steps} steps an epoch)"
-        )
+        run.log(f"going on after epoch {now.epoch}, step {now.step}")
+        if run.main:
+            write_lines(run.folder / "log.jsonl", run.folder.history(now.epoch))
+    else:
+        if recipe.find_lr:
+            find_lr(run, trainer)
+        if run.main:
+            write_lines(run.folder / "log.jsonl", [probed["row"]] if probed else [])
+    run.log(
+        f"fine-tuning in {recipe.precision} on {accelerator.device} ({trainer.steps} steps for "
+        "each epoch)"
+    )
+    train_epochs(run, trainer)
+    return trainer.progress.best
 
-        def save() -> None:
-            if self.main:
-                write_state(
-                    self.run / "last.pt", {"trainer": trainer.state(), "precision": precision}
+
+def train_epochs(run: Run, trainer: Trainer) -> None:
+    """Do the epochs that are left, each stored before the next begins; stop early if it is over."""
+    recipe, now = run.recipe, trainer.progress
+
+    def save() -> None:
+        if run.main:
+            write_state(run.folder / "last.pt", {"trainer": trainer.state()})
+
+    bar = tqdm(
+        total=recipe.epochs * trainer.steps, initial=now.epoch * trainer.steps + now.step,
+        unit="step", desc="train", disable=None if run.progress else True,
+    )  # fmt: skip
+    with bar, stop_requests() as stop_asked:
+
+        def after_step() -> None:
+            bar.update()
+            bar.set_postfix(loss=f"{now.loss / now.photos:.3f}", refresh=False)
+            if stop_asked() and trainer.processes == 1:
+                save()
+                raise Stopped(
+                    f"stopped in epoch {now.epoch + 1} after step {now.step}; nothing is lost. "
+                    f"Go on with: {how_to_resume(run)}"
                 )
 
-        bar = tqdm(
-            total=recipe.epochs * trainer.steps, initial=now.epoch * trainer.steps + now.step,
-            unit="step", desc="train", disable=None if self.bars else True,
-        )  # fmt: skip
-        with bar, stop_requests() as stop_asked:
-
-            def after_step() -> None:
-                bar.update()
-                bar.set_postfix(loss=f"{now.loss / now.photos:.3f}", refresh=False)
-                if stop_asked() and trainer.processes == 1:
-                    save()
-                    raise Stopped(
-                        f"stopped in epoch {now.epoch + 1} after step {now.step}; nothing is lost. "
-                        f"Go on with: {self.how_to_resume()}"
-                    )
-
-            while now.epoch < recipe.epochs and not self.patience_is_over(now):
-                bar.set_description(f"epoch {now.epoch + 1}/{recipe.epochs}")
-                row = trainer.run_epoch(after_step)
-                row["precision"], row["pieces"] = precision, now.pieces
-                if is_better(row, now.best):
-                    now.best, now.since_best = row, 0
-                    if self.main:
-                        self.save_best(trainer.current())
-                        logits, labels = trainer.outputs
-                        write_state(
-                            self.run / "validation.pt", {"logits": logits, "labels": labels}
-                        )
-                else:
-                    now.since_best += 1
-                if self.main:
-                    self.run.log(row)
-                save()  # the last thing: from here on the epoch counts
-                bar.write(describe(row)) if not bar.disable else self.say(describe(row))
-        return now.best
-
-    def find_lr(self, trainer: Trainer) -> None:
-        """Set the trainer's learning rate by a range test, and note it in the run's folder."""
-        rows = range_test(trainer)
-        lr = suggest(rows)
-        trainer.set_highest(lr)
-        self.say(f"learning rate {lr:.2g}, from a range test of {len(rows)} steps")
-        if self.main:
-            write_json(self.run / "lr.json", {"lr": lr, "rows": rows})
-
-    def patience_is_over(self, now) -> bool:
-        """Tell whether the last better epoch is too long ago."""
-        return 0 < self.recipe.patience <= now.since_best
-
-    def how_to_resume(self) -> str:
-        """Return the command that goes on with this run."""
-        return f"tutorial-utils finetune {self.config['source']} --out {self.run.path} --resume"
-
-    def save_best(self, model: nn.Module) -> None:
-        """Write best.pt."""
-        save_classifier(
-            self.run / "best.pt", model, self.recipe.model, self.classes, self.preprocessing
-        )
-
-    def finish(self, best: dict) -> Result:
-        """Open the test set, write the result and return it."""
-        seconds = time.process_time()
-        self.state.wait_for_everyone()
-        self.model = None
-        classifier = load_classifier(self.run / "best.pt", self.state.device)
-        if self.recipe.channels_last:
-            classifier.model.to(memory_format=torch.channels_last)
-        fold_batchnorm(classifier.model)
-        outputs = None
-        if self.splits["test"]:
-            data = self.plain_data("test")
-            outputs = predict_shared(classifier.model, data, self.state, self.recipe.workers)
-        if self.main:
-            if outputs is not None:
-                write_state(self.run / "test.pt", {"logits": outputs[0], "labels": outputs[1]})
-            write_json(self.run / "result.json", summarise(best, self.run, seconds))
-            for path in self.run.path.glob("features-*.npy"):
-                path.unlink()
-        self.state.wait_for_everyone()
-        result = read_result(self.run)
-        self.say(
-            f"best: {result.chosen}" + (f" (epoch {result.epoch})" if result.epoch else "")
-            + f", validation accuracy {result.validation:.3f}"
-        )  # fmt: skip
-        if result.test is not None:
-            low, high = result.interval
-            self.say(
-                f"test accuracy {result.test:.3f} on {result.test_photos} photos "
-                f"(95 % interval {low:.3f} to {high:.3f})"
-            )
-        return result
+        while now.epoch < recipe.epochs:
+            if 0 < recipe.patience <= now.since_best:
+                run.log(f"the validation loss has not fallen for {recipe.patience} epochs: stopped")
+                break
+            bar.set_description(f"epoch {now.epoch + 1}/{recipe.epochs}")
+            row = trainer.run_epoch(after_step)
+            row["micro_batches"] = now.micro_batches
+            if now.best is None or row["validation_loss"] < now.best["validation_loss"]:
+                now.best, now.since_best = row, 0
+                if run.main:
+                    save_model(run, run.folder / "tuned.pt", trainer.current())
+                    logits, labels = trainer.outputs
+                    write_state(run.folder / "validation.pt", {"logits": logits, "labels": labels})
+            else:
+                now.since_best += 1
+            if run.main:
+                run.folder.log(row)
+            save()  # the last thing: from here on the epoch counts
+            bar.write(describe(row)) if not bar.disable else run.log(describe(row))
 
 
-def together_build(state, recipe: Recipe, num_classes: int) -> tuple[nn.Module, dict]:
-    """Build the model in every process; the main one first, as it may have to fetch the weights."""
-    with state.main_process_first():
-        torch.manual_seed(recipe.seed)
-        return build_model(recipe, num_classes)
-
-
-def head_inputs(model: nn.Module, device: torch.device, precision: str) -> Callable:
-    """Return a function from images to what the model's head sees of them, in eval mode."""
-    model.eval()
-
-    def features(images: torch.Tensor) -> torch.Tensor:
-        seen = []
-        hook = head(model).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        amp = torch.autocast(device.type, DTYPES[precision], enabled=precision != "float32")
-        try:
-            with torch.inference_mode(), amp:
-                model(images)
-        finally:
-            hook.remove()
-        return seen[-1]
-
-    return features
-
-
-def is_better(row: dict, best: dict | None) -> bool:
-    """Tell whether an epoch beats the best so far: by accuracy, if equal by loss, on validation."""
-    if best is None:
-        return True
-    return (row["accuracy"], -row["validation_loss"]) > (best["accuracy"], -best["validation_loss"])
+def find_lr(run: Run, trainer: Trainer) -> None:
+    """Set the trainer's learning rate by a range test, and note it in the run's folder."""
+    rows = range_test(trainer)
+    lr = suggest(rows)
+    trainer.set_lr(lr)
+    run.log(f"learning rate {lr:.2g}, from a range test of {len(rows)} steps")
+    if run.main:
+        write_json(run.folder / "lr.json", {"lr": lr, "rows": rows})
 
 
 def describe(row: dict) -> str:
@@ -461,42 +512,180 @@ def describe(row: dict) -> str:
     )
 
 
-def summarise(best: dict, run: RunFolder, seconds: float) -> dict:
-    """Return what result.json says.
+def how_to_resume(run: Run) -> str:
+    """Return the command that goes on with this run, ready to be pasted."""
+    return paste(["finetune", run.config["source"], "--out", str(run.folder.path), "--resume"])
 
-    ``seconds`` is the CPU time of this process from its start until the best model was saved.
+
+def save_model(run: Run, path: Path, model: nn.Module, decision: dict | None = None) -> None:
+    """Write a model with its classes and preprocessing."""
+    save_classifier(path, model, run.recipe.model, run.classes, run.preprocessing, decision)
+
+
+# --- Choose, test once, report. ---
+
+
+def choose(run: Run, probed: dict | None, tuned: dict | None, started: float) -> None:
+    """Write best.pt: the probe, unless fine-tuning is better by a margin that the photos carry.
+
+    Both are compared photo by photo on the validation photos, which neither has learned from, each
+    at its own best temperature: fine-tuning must be right on as many of them, and its loss must be
+    lower by ``MARGIN`` standard errors of the paired difference.
     """
+    pool = run.splits["train"] + run.splits["validation"]
+    evidence, take_tuned = {}, tuned is not None
+    if tuned is not None:
+        kept = read_state(run.folder / "validation.pt")
+        logits, labels = kept["logits"], kept["labels"]
+        rows = torch.arange(len(run.splits["train"]), len(pool))
+        if run.recipe.regime == "auto" and probed is not None and probed["validation"] is not None:
+            evidence = paired_evidence(probed["validation"], logits, labels)
+            take_tuned = evidence["take_tuned"]
+            run.log(evidence_line(evidence))
+    if take_tuned:
+        model = load_classifier(run.folder / "tuned.pt").model
+        mirror, epoch = False, tuned["epoch"]
+    else:
+        model = put_head(build_model(run.recipe, run.classes)[0], Probe(**probed["final"]))
+        logits, rows, mirror, epoch = probed["logits"], probed["rows"], probed["mirror"], 0
+        labels = torch.tensor([pool[i].label for i in rows.tolist()])
+    temperature = fit_temperature(logits, labels)
+    sure = (logits / temperature).softmax(dim=1).amax(dim=1)
+    decision = {
+        "temperature": temperature, "threshold": sure.quantile(RARE).item(), "mirror": mirror,
+    }  # fmt: skip
+    save_model(run, run.folder / "best.pt", model, decision)
+    write_state(run.folder / "held_out.pt", {"logits": logits, "labels": labels, "rows": rows})
     result = {
-        "chosen": "fine-tuning" if best["epoch"] else "probe",
-        "epoch": best["epoch"],
-        "cpu_seconds": round(seconds, 2),
-    }
-    for split in ("validation", "test"):
-        if (run / f"{split}.pt").is_file():
-            outputs = read_state(run / f"{split}.pt")
-            logits, labels = outputs["logits"], outputs["labels"]
-            correct = int((logits.argmax(dim=1) == labels).sum())
-            result[split] = {
-                "photos": len(labels),
-                "accuracy": correct / len(labels),
-                "interval": wilson_interval(correct, len(labels)),
-                "loss": nn.functional.cross_entropy(logits, labels).item(),
-            }
-    return result
+        "chosen": "fine-tuning" if epoch else "probe", "epoch": epoch, "evidence": evidence,
+        "cpu_seconds": round(time.process_time() - started, 2), "decision": decision,
+        "validation": figures(logits, labels), "folds": probed["row"]["folds"] if probed else 0,
+    }  # fmt: skip
+    write_json(run.folder / "chosen.json", result)
 
 
-def read_result(run: RunFolder) -> Result:
+def paired_evidence(probe_says: torch.Tensor, tuned_says: torch.Tensor, labels) -> dict:
+    """Compare two models on the same photos: who is right where, and the paired loss difference."""
+    right = [says.argmax(dim=1) == labels for says in (probe_says, tuned_says)]
+    losses = [
+        nn.functional.cross_entropy(says / fit_temperature(says, labels), labels, reduction="none")
+        for says in (probe_says, tuned_says)
+    ]
+    gain = (losses[0] - losses[1]).double()
+    error = (gain.std() / len(gain) ** 0.5).item() if len(gain) > 1 else float("inf")
+    return {
+        "photos": len(labels), "probe_right": int(right[0].sum()),
+        "tuned_right": int(right[1].sum()), "only_probe": int((right[0] & ~right[1]).sum()),
+        "only_tuned": int((right[1] & ~right[0]).sum()), "loss_gain": gain.mean().item(),
+        "standard_error": error,
+        "take_tuned": bool(right[1].sum() >= right[0].sum() and gain.mean() > MARGIN * error),
+    }  # fmt: skip
+
+
+def evidence_line(evidence: dict) -> str:
+    """Return a sentence on the choice between probe and fine-tuning."""
+    e = evidence
+    verdict = (
+        "fine-tuning is taken" if e["take_tuned"] else "no margin that counts: the probe stays"
+    )
+    return (
+        f"on the {e['photos']} validation photos the probe is right on {e['probe_right']}, "
+        f"fine-tuning on {e['tuned_right']}; its loss is {abs(e['loss_gain']):.3f} "
+        f"{'lower' if e['loss_gain'] > 0 else 'higher'} (standard error "
+        f"{e['standard_error']:.3f}): {verdict}"
+    )
+
+
+def figures(logits: torch.Tensor, labels: torch.Tensor) -> dict:
+    """Return photos, accuracy, its interval and the loss."""
+    correct = int((logits.argmax(dim=1) == labels).sum())
+    return {
+        "photos": len(labels), "accuracy": correct / len(labels),
+        "interval": wilson_interval(correct, len(labels)),
+        "loss": nn.functional.cross_entropy(logits, labels).item(),
+        "majority": torch.bincount(labels).max().item() / len(labels),
+    }  # fmt: skip
+
+
+def test_once(run: Run) -> None:
+    """Open the test photos, all choices being made, and write the result."""
+    run.state.wait_for_everyone()
+    run.model = None
+    classifier = load_classifier(run.folder / "best.pt", run.state.device)
+    fold_batchnorm(classifier.model)
+    if run.recipe.channels_last:
+        classifier.model.to(memory_format=torch.channels_last)
+    model = Mirrored(classifier.model) if classifier.decision["mirror"] else classifier.model
+    outputs, photos = None, run.splits["test"]
+    if photos:
+        outputs = predict_shared(model.eval(), run.data("test"), run.state, run.recipe.workers)
+    if run.main:
+        result = json.loads((run.folder / "chosen.json").read_text(encoding="utf-8"))
+        if outputs is not None:
+            logits, labels = outputs
+            write_state(run.folder / "test.pt", {"logits": logits, "labels": labels})
+            result["test"] = figures(logits, labels)
+            copies = set(run.config["copies"])
+            fresh = torch.tensor([photo.path not in copies for photo in photos])
+            result["test"]["copies"] = int((~fresh).sum())
+            if copies and fresh.any():
+                result["test"]["without_copies"] = figures(logits[fresh], labels[fresh])
+            rows = zip((p.path for p in photos), labels.tolist(), strict=True)
+            write_predictions(run.folder / "predictions-test.csv", rows, logits, classifier)
+        run.config["test_opened"] = run.config.get("test_opened", 0) + 1
+        result["test_opened"] = run.config["test_opened"]
+        write_json(run.folder / CONFIG, run.config)
+        write_json(run.folder / "result.json", result)
+        for path in [*run.folder.path.glob("features-*"), run.folder / "chosen.json"]:
+            path.unlink()
+    run.state.wait_for_everyone()
+
+
+def say_result(run: Run, result: Result) -> None:
+    """Say in two lines what came out, against what, and on how many photos."""
+    values = json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
+    kind = "validation" if result.epoch else "cross-validated"
+    run.log(
+        f"best: {result.chosen}" + (f" (epoch {result.epoch})" if result.epoch else "")
+        + f", {kind} accuracy {result.validation:.3f}"
+    )  # fmt: skip
+    if result.test is not None:
+        low, high = result.interval
+        run.log(
+            f"test accuracy {result.test:.3f} on {result.test_photos} photos (95 % interval "
+            f"{low:.3f} to {high:.3f}; always naming the largest class: "
+            f"{values['test']['majority']:.3f})"
+        )
+        if values["test"]["copies"]:
+            clean = values["test"].get("without_copies")
+            run.log(
+                f"but {values['test']['copies']} of the test photos are copies of photos that were "
+                "learned from" + (f"; without them: {clean['accuracy']:.3f}" if clean else "")
+            )
+
+
+def write_outputs(run: Run, export: Sequence[str]) -> None:
+    """Write the report and the exported models, where they are missing."""
+    if not (run.folder / "report.html").is_file():
+        write_report(run.folder.path)
+    run.log(f"report: {run.folder / 'report.html'}")
+    for kind in export:
+        path = export_classifier(load_classifier(run.folder / "best.pt"), run.folder.path, kind)
+        run.log(f"exported and checked: {path}")
+
+
+def read_result(folder: RunFolder) -> Result:
     """Return the result of a finished run.
 
     Raises:
         PhotosError: the run is not finished.
     """
-    if not (run / "result.json").is_file():
-        raise PhotosError(f"{run.path} is not finished; go on with --resume.")
-    values = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    if not (folder / "result.json").is_file():
+        raise PhotosError(f"{folder.path} is not finished; go on with --resume.")
+    values = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     test = values.get("test")
     return Result(
-        run.path,
+        folder.path,
         values["chosen"],
         values["epoch"],
         values["validation"]["accuracy"],
@@ -504,3 +693,12 @@ def read_result(run: RunFolder) -> Result:
         test and tuple(test["interval"]),
         test["photos"] if test else 0,
     )
+
+
+def write_csv(path: Path, heading: Sequence[str], rows) -> None:
+    """Write a table, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(heading)
+    writer.writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -1,24 +1,30 @@
 """The linear probe: a logistic regression on cached features, whose weights become the head.
 
-The probe minimises the mean cross-entropy plus ``strength / 2`` times the squared weights (not the
+The probe minimises the mean cross-entropy plus ``l2 / 2`` times the squared weights (not the
 biases). Features are centred and divided by one number on the way in, which is folded into the
 weights on the way out, so the network with this head gives the probe's logits. One number, not one
-a feature: dividing by its own deviation would blow up what hardly ever changes, which scored worse
-on photos of clothes and made a head that augmented photos throw off.
+for each feature: dividing by its own deviation would blow up what hardly ever changes, which scored
+worse on photos of clothes and made a head that augmented photos throw off.
+
+How strong the penalty should be is found by cross-validation; then all photos are used for the fit.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from torch import nn
 
+from tutorial_utils.errors import PhotosError
+from tutorial_utils.finetune.split import stratified_folds
 from tutorial_utils.models import head, replace_head
 
-STRENGTHS = tuple(10.0**k for k in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
+L2 = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
+FOLDS = 5
 CHUNK = 8192  # rows in a piece: what is held in memory at once
 SMALL = 20_000_000  # up to so many numbers all features are held in memory, in float64
+MANY = 20_000  # rows from which one fold of the cross-validation suffices
 
 
 @dataclass(frozen=True)
@@ -27,8 +33,8 @@ class Probe:
 
     weight: torch.Tensor  # (num_classes, in_features), float32
     bias: torch.Tensor  # (num_classes,)
-    strength: float
-    path: list[dict]  # each strength tried, with its validation loss and accuracy
+    l2: float
+    path: list[dict] = field(default_factory=list)  # each l2 tried: its held-out loss and accuracy
 
 
 def moments(features) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,9 +49,9 @@ def moments(features) -> tuple[torch.Tensor, torch.Tensor]:
     return mean, squares / count
 
 
-def pieces(features, start: int = 0):
+def pieces(features):
     """Yield float32 or float64 tensors of up to ``CHUNK`` rows of an array or tensor."""
-    for first in range(start, len(features), CHUNK):
+    for first in range(0, len(features), CHUNK):
         piece = features[first : first + CHUNK]
         piece = piece if isinstance(piece, torch.Tensor) else torch.from_numpy(np.array(piece))
         yield piece if piece.dtype in (torch.float32, torch.float64) else piece.float()
@@ -55,7 +61,7 @@ def fit_logistic(
     features,
     labels: torch.Tensor,
     num_classes: int,
-    strength: float,
+    l2: float,
     start: torch.Tensor | None = None,
     sample_weights: torch.Tensor | None = None,
     with_bias: bool = True,
@@ -68,8 +74,8 @@ def fit_logistic(
         features: (N, in_features); an array, memory-mapped or not, or a tensor.
         labels: (N,), integers.
         num_classes: their number.
-        strength: of the penalty on the squared weights.
-        start: where to begin, such as the result for another strength; zeros if not given.
+        l2: strength of the penalty on the squared weights.
+        start: where to begin, such as the result for another penalty; zeros if not given.
         sample_weights: (N,), how much each row counts, mean 1; all alike if not given.
         with_bias: fit a constant for each class, which is not penalised.
         dtype: of the sums over the rows.
@@ -106,11 +112,11 @@ def fit_logistic(
             gradient[:, :-1] += (error.T @ x).double() / n
             gradient[:, -1] += error.sum(dim=0).double() / n
             first += len(x)
-        gradient[:, :-1] += strength * current[:, :-1]
+        gradient[:, :-1] += l2 * current[:, :-1]
         if not with_bias:
             gradient[:, -1] = 0
         w.grad = gradient
-        return loss + strength / 2 * current[:, :-1].square().sum().item()
+        return loss + l2 / 2 * current[:, :-1].square().sum().item()
 
     optimizer.step(closure)
     return w.detach()
@@ -131,66 +137,222 @@ class Scaled:
         return (piece.to(self.dtype) - self.mean) / self.scale
 
 
+def _prepared(features, centre: bool) -> tuple[object, torch.Tensor, float, Callable, torch.dtype]:
+    """Return scaled features, their mean and scale, and how to turn weights back.
+
+    Fewer rows than columns: rotated into the rows' own space, in which the fit is the same and
+    smaller. Many numbers: read in pieces.
+    """
+    mean, variance = moments(features)
+    mean = mean if centre else torch.zeros_like(mean)
+    scale = variance.mean().sqrt().item() or 1.0
+    if len(features) * features.shape[1] > SMALL:
+        return Scaled(features, mean, scale, torch.float32), mean, scale, lambda w: w, torch.float32
+    x = torch.cat([(piece.double() - mean) / scale for piece in pieces(features)])
+    if len(x) >= x.shape[1]:
+        return x, mean, scale, lambda w: w, torch.float64
+    basis = torch.linalg.qr(x.T).Q  # (in_features, N)
+    return x @ basis, mean, scale, lambda w: w @ basis.T, torch.float64
+
+
+def fit_path(
+    features,
+    labels: torch.Tensor,
+    num_classes: int,
+    l2: Sequence[float],
+    class_weights: torch.Tensor | None = None,
+    with_bias: bool = True,
+):
+    """Yield a probe for each penalty, from strong to weak; each fit starts from the last one."""
+    inputs, mean, scale, back, dtype = _prepared(features, with_bias)
+    weights, w = None, None
+    if class_weights is not None:
+        weights = class_weights.double()[labels]
+        weights = weights * (len(weights) / weights.sum())
+    for value in sorted(l2, reverse=True):
+        w = fit_logistic(inputs, labels, num_classes, value, w, weights, with_bias, dtype)
+        weight = back(w[:, :-1]) / scale
+        bias = w[:, -1] - weight @ mean
+        yield Probe(weight.float(), bias.float(), value)
+
+
 def fit_probe(
     features,
     labels: torch.Tensor,
     validation_features,
     validation_labels: torch.Tensor,
     num_classes: int,
-    strengths: Sequence[float] = STRENGTHS,
+    l2: Sequence[float] = L2,
     class_weights: torch.Tensor | None = None,
     with_bias: bool = True,
 ) -> Probe:
     """Fit probes from strong to weak penalty and keep the one with the least validation loss.
 
-    The search ends after two strengths in a row that were worse than the best.
+    The search ends after two penalties in a row that were worse than the best.
 
     Args:
         features: (N, in_features) of the training photos; read in pieces.
         labels: (N,).
-        validation_features: the same for the validation photos.
-        validation_labels: the same.
+        validation_features: (M, in_features).
+        validation_labels: (M,).
         num_classes: their number.
-        strengths: of the penalty.
+        l2: penalties to try.
         class_weights: (num_classes,), how much a photo of each class counts.
-        with_bias: whether the model's head has biases.
+        with_bias: see ``fit_logistic``.
     """
-    small = len(labels) * features.shape[1] < SMALL
-    dtype = torch.float64 if small else torch.float32
-    mean, variance = moments(features)
-    if not with_bias:
-        mean = torch.zeros_like(mean)
-    scale = variance.mean().sqrt().item() or 1.0
-    inputs = Scaled(features, mean, scale, dtype)
-    if small:
-        whole = torch.empty(features.shape, dtype=dtype)
-        for first in range(0, len(labels), CHUNK):
-            whole[first : first + CHUNK] = inputs[first : first + CHUNK]
-        inputs = whole
-    weights = None
-    if class_weights is not None:
-        weights = class_weights.double()[labels]
-        weights = weights * (len(weights) / weights.sum())
-    best, w, path, worse = None, None, [], 0
-    for strength in sorted(strengths, reverse=True):
-        w = fit_logistic(inputs, labels, num_classes, strength, w, weights, with_bias, dtype)
-        weight = w[:, :-1] / scale
-        bias = w[:, -1] - weight @ mean
-        probe = Probe(weight.float(), bias.float(), strength, path)
+    best, path, worse = None, [], 0
+    for probe in fit_path(features, labels, num_classes, l2, class_weights, with_bias):
         logits = probe_logits(probe, validation_features)
-        row = {
-            "strength": strength,
-            "loss": nn.functional.cross_entropy(logits, validation_labels).item(),
-            "accuracy": (logits.argmax(dim=1) == validation_labels).double().mean().item(),
-        }
-        path.append(row)
-        if best is None or row["loss"] < best[0]:
-            best, worse = (row["loss"], probe), 0
+        path.append(_row(probe.l2, logits, validation_labels))
+        if best is None or path[-1]["loss"] < best[0]:
+            best, worse = (path[-1]["loss"], probe), 0
         else:
             worse += 1
-            if worse == 2:
-                break
-    return best[1]
+        if worse == 2:
+            break
+    return Probe(best[1].weight, best[1].bias, best[1].l2, path)
+
+
+def _row(l2: float, logits: torch.Tensor, labels: torch.Tensor) -> dict:
+    return {
+        "l2": l2,
+        "loss": nn.functional.cross_entropy(logits, labels).item(),
+        "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
+    }
+
+
+@dataclass(frozen=True)
+class CrossValidated:
+    """A probe fitted on all photos, and what each photo was called by probes that had not seen it.
+
+    ``logits`` (M, num_classes) are the held-out ones of the photos ``rows`` (M,); ``mirror`` tells
+    whether the probe learned from mirrored photos too and is to be asked about both.
+    """
+
+    probe: Probe
+    logits: torch.Tensor
+    rows: torch.Tensor
+    mirror: bool
+    folds: int
+
+
+def cross_validate(
+    features,
+    labels: torch.Tensor,
+    groups: np.ndarray,
+    num_classes: int,
+    mirrored=None,
+    l2: Sequence[float] = L2,
+    class_weights: torch.Tensor | None = None,
+    with_bias: bool = True,
+    seed: int = 0,
+) -> CrossValidated:
+    """Choose the penalty by stratified group k-fold cross-validation, then fit on all photos.
+
+    If features of the mirrored photos are given, a second series of probes learns from both kinds
+    and averages their logits; it is taken if its held-out loss is lower by more than one standard
+    error of the paired difference.
+
+    Args:
+        features: (N, in_features).
+        labels: (N,).
+        groups: (N,); photos with the same number are held out together.
+        num_classes: their number.
+        mirrored: (N, in_features) of the same photos, mirrored; or None.
+        l2: penalties to try.
+        class_weights: (num_classes,), how much a photo of each class counts.
+        with_bias: see ``fit_logistic``.
+        seed: of the division into folds.
+
+    Raises:
+        PhotosError: a class has one photo (or group) only.
+    """
+    folds = list(stratified_folds(labels.numpy(), groups, FOLDS, seed))
+    if len(labels) > MANY:
+        folds = folds[:1]
+    if not folds:
+        raise PhotosError("a class has one photo (or group) only to learn from; add some.")
+    rows = torch.cat([torch.from_numpy(np.sort(held)) for _, held in folds])
+    options = {"class_weights": class_weights, "with_bias": with_bias}
+
+    def held_out(mirror: bool, grid: Sequence[float]) -> dict[float, torch.Tensor]:
+        """Return the held-out logits for each penalty."""
+        parts = {value: [] for value in grid}
+        for fold, (learned, held) in enumerate(folds):
+            held, best, worse = np.sort(held), np.inf, 0
+            x, y = _rows(features, learned), labels[learned]
+            if mirror:
+                x, y = torch.cat([x, _rows(mirrored, learned)]), y.repeat(2)
+            for probe in fit_path(x, y, num_classes, grid, **options):
+                logits = probe_logits(probe, _rows(features, held))
+                if mirror:
+                    logits = (logits + probe_logits(probe, _rows(mirrored, held))) / 2
+                parts[probe.l2].append(logits)
+                if fold == 0:  # later folds try no weaker penalties than the first found sensible
+                    loss = nn.functional.cross_entropy(logits, labels[held]).item()
+                    best, worse = min(best, loss), 0 if loss < best else worse + 1
+                    if worse == 3:
+                        break
+            if fold == 0:
+                parts = {value: found for value, found in parts.items() if found}
+                grid = list(parts)
+        return {value: torch.cat(found) for value, found in parts.items()}
+
+    truth = labels[rows]
+
+    def loss_of(logits: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(logits, truth, reduction="none")
+
+    plain = held_out(False, sorted(l2, reverse=True))
+    best = min(plain, key=lambda value: loss_of(plain[value]).mean())
+    logits, mirror = plain[best], False
+    path = [_row(value, found, truth) for value, found in plain.items()]
+    if mirrored is not None:
+        near = sorted(l2, key=lambda value: abs(np.log(value / best)))[:3]
+        both = held_out(True, sorted(near, reverse=True))
+        value = min(both, key=lambda v: loss_of(both[v]).mean())
+        gain = loss_of(logits) - loss_of(both[value])
+        if gain.mean() > gain.std() / len(gain) ** 0.5:
+            best, logits, mirror = value, both[value], True
+    x, y = features, labels
+    if mirror:
+        x, y = torch.cat([*pieces(features), *pieces(mirrored)]), labels.repeat(2)
+    *_, fitted = fit_path(x, y, num_classes, [v for v in l2 if v >= best] or [best], **options)
+    probe = Probe(fitted.weight, fitted.bias, best, path)
+    return CrossValidated(probe, logits, rows, mirror, len(folds))
+
+
+def _rows(features, rows: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.array(features[np.asarray(rows)])).float()
+
+
+def learning_curve(
+    features, labels: torch.Tensor, groups: np.ndarray, num_classes: int, l2: float, seed: int = 0
+) -> list[dict]:
+    """Return the accuracy on held-out photos after learning from 25, 50 and 100 % of the rest.
+
+    The advice in the report about "more photos" rests on it.
+    """
+    folds = list(stratified_folds(labels.numpy(), groups, FOLDS, seed))
+    if not folds or len(labels) > MANY:
+        return []
+    order = np.random.default_rng(seed)
+    rows = []
+    for share in (0.25, 0.5, 1.0):
+        right = photos = used = 0
+        for learned, held in folds[:3]:
+            kept = [k for c in range(num_classes) for k in
+                    _some(order, learned[labels.numpy()[learned] == c], share)]  # fmt: skip
+            *_, probe = fit_path(_rows(features, kept), labels[kept], num_classes, [l2])
+            answer = probe_logits(probe, _rows(features, held)).argmax(dim=1)
+            right, photos = right + int((answer == labels[held]).sum()), photos + len(held)
+            used += len(kept)
+        rows.append({"photos": used // len(folds[:3]), "accuracy": right / photos})
+    return rows
+
+
+def _some(order: np.random.Generator, rows: np.ndarray, share: float) -> np.ndarray:
+    return order.permutation(rows)[: max(1, round(share * len(rows)))]
 
 
 def probe_logits(probe: Probe, features) -> torch.Tensor:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
+from typing import get_type_hints
 
 from tutorial_utils.errors import RecipeError
 
@@ -11,7 +12,9 @@ REGIMES = ("auto", "probe", "head-then-full", "full", "discriminative", "scratch
 AUGMENTATIONS = ("none", "flip", "light", "standard", "strong")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 BATCHNORMS = ("auto", "frozen", "batch")
-FRAMINGS = ("weights", "whole")
+FRAMINGS = ("weights", "whole", "pad")
+
+RENAMED = {"backbone_share": "backbone_lr_scale", "accumulate": "gradient_accumulation_steps"}
 
 
 def choice(default: object, text: str, *among: str):
@@ -34,33 +37,42 @@ class Recipe:
     regime: str = choice("auto", "what to train: auto probes first, then fine-tunes", *REGIMES)
     epochs: int = choice(12, "passes over the training photos")
     batch_size: int = choice(32, "photos in a step, over all processes")
-    accumulate: int | None = choice(
-        None, "pieces that a step's photos are computed in, to save memory; if None what is fast"
+    gradient_accumulation_steps: int | None = choice(
+        None, "micro-batches that a step's photos are computed in; if None what is fast"
     )
     lr: float = choice(3e-4, "highest learning rate (of the head, where rates differ)")
     find_lr: bool = choice(False, "try rising rates first and take a tenth of the best (lr_finder)")
-    backbone_share: float = choice(0.1, "the backbone's share of lr in regime discriminative")
+    backbone_lr_scale: float = choice(
+        0.1, "backbone's learning rate as a share of lr, in regime discriminative"
+    )
     weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices")
     warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
     image_size: int | None = choice(None, "side of the photos in pixels; the weights' own if None")
     framing: str = choice(
         "whole", "what is seen of a photo to be judged: what the weights' preprocessing crops "
-        "(a rim is lost), or the whole shorter side", *FRAMINGS,
+        "(a rim is lost), the whole shorter side, or all of it with bars (pad)", *FRAMINGS,
     )  # fmt: skip
-    augmentation: str = choice("standard", "how much chance changes photos", *AUGMENTATIONS)
+    augmentation: str = choice(
+        "standard", "how much random augmentation changes photos", *AUGMENTATIONS
+    )
     mixup: float = choice(0.0, "alpha of mixup; 0 for none")
     cutmix: float = choice(0.0, "alpha of cutmix; 0 for none")
     label_smoothing: float = choice(0.1, "share of the target that goes to all classes alike")
     class_weights: bool = choice(False, "weigh classes by the inverse of their frequency")
     ema: float = choice(0.97, "decay of the moving average of the weights, a step; 0 for none")
-    patience: int = choice(0, "stop after so many epochs without a better one; 0 for never")
+    patience: int = choice(
+        3, "stop when the validation loss has not fallen for so many epochs; 0 for never"
+    )
     batchnorm: str = choice(
         "auto", "BatchNorm normalises by stored or batch statistics; auto: batch from scratch",
         *BATCHNORMS,
     )  # fmt: skip
-    precision: str = choice("auto", "of the computation; auto tries which is fastest", *PRECISIONS)
+    precision: str = choice("auto", "of the computation; auto goes by the processor", *PRECISIONS)
     channels_last: bool = choice(True, "lay images out as N, H, W, C in memory")
     compile: bool = choice(False, "use torch.compile; pays on GPUs and long runs")
+    mirror: bool = choice(True, "let the probe see mirrored photos too, if that helps")
+    start: str | None = choice(None, "begin from this run's (or classifier's) best model")
+    max_pixels: int | None = choice(None, "largest photo that is read; Pillow's limit if None")
     seed: int = choice(0, "draws split, order, augmentation and new weights")
     workers: int = choice(0, "processes that decode photos")
 
@@ -70,16 +82,20 @@ class Recipe:
         _check(self, "epochs batch_size", 1)
         _check(self, "seed workers patience weight_decay mixup cutmix", 0)
         _check(self, "label_smoothing warmup ema", 0, below=1)
-        if self.lr <= 0 or not 0 < self.backbone_share <= 1:
+        if self.lr <= 0 or not 0 < self.backbone_lr_scale <= 1:
             raise RecipeError(
-                f"lr must be above 0 and backbone_share in (0, 1]; got {self.lr} and "
-                f"{self.backbone_share}."
+                f"lr must be above 0 and backbone_lr_scale in (0, 1]; got {self.lr} and "
+                f"{self.backbone_lr_scale}."
             )
         if self.image_size is not None and self.image_size < 16:
             raise RecipeError(f"image_size must be at least 16 pixels, got {self.image_size}.")
-        if self.accumulate is not None and not 1 <= self.accumulate <= self.batch_size:
+        if (
+            self.gradient_accumulation_steps is not None
+            and not 1 <= self.gradient_accumulation_steps <= self.batch_size
+        ):
             raise RecipeError(
-                f"accumulate is {self.accumulate}; it must be at least 1, and no more than the "
+                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}; it must be at "
+                "least 1, and no more than the "
                 f"{self.batch_size} photos of a batch."
             )
 
@@ -105,6 +121,7 @@ class Recipe:
                 raise RecipeError(f"the recipe is not JSON: {error}.") from None
         if not isinstance(values, dict):
             raise RecipeError("a recipe is a JSON object of field: value.")
+        values = {RENAMED.get(name, name): value for name, value in values.items()}
         names = [f.name for f in dataclasses.fields(cls)]
         unknown = [name for name in values if name not in names]
         if unknown:
@@ -117,11 +134,16 @@ def _check_kind(f: dataclasses.Field, value: object) -> None:
     among = f.metadata["among"]
     if among and value not in among:
         raise RecipeError(f"{f.name} is {value!r}; it must be one of {', '.join(among)}.")
+    types = get_type_hints(Recipe)
     kinds = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}
     kinds |= {int | None: (int, type(None)), str | None: (str, type(None))}
-    wrong = not isinstance(value, kinds[f.type]) or (isinstance(value, bool) and f.type is not bool)
+    wrong = not isinstance(value, kinds[types[f.name]]) or (
+        isinstance(value, bool) and types[f.name] is not bool
+    )
     if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise RecipeError(f"{f.name} is {value!r}; expected {getattr(f.type, '__name__', f.type)}.")
+        raise RecipeError(
+            f"{f.name} is {value!r}; expected {getattr(types[f.name], '__name__', types[f.name])}."
+        )
 
 
 def _check(recipe: Recipe, names: str, low: float, below: float = math.inf) -> None:

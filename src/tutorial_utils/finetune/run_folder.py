@@ -1,14 +1,19 @@
 """The folder of one run: what is written whole or not at all, and how a run is picked up again.
 
-=================  ===================================================================
-``run.json``       recipe, classes, preprocessing, command, versions: enough to repeat it
+====================  ===================================================================
+``run.json``       recipe, classes, command, versions: enough to repeat it
+``inspection.json``  what was found; ``skipped.csv`` every file that was left out
 ``split.jsonl``    each photo with its class and split, a line each
+``probe.pt``       the linear probe and its held-out answers
 ``log.jsonl``      what was measured after each epoch, a line each
-``best.pt``        the best model so far, for ``checkpoints.load_classifier``
+``tuned.pt``       the best epoch of fine-tuning; ``validation.pt`` its answers
 ``last.pt``        weights, optimizer and all else that the next epoch needs
+``best.pt``        the chosen model, for ``checkpoints.load_classifier``
+``held_out.pt``    the chosen model's answers to photos that it had not seen
 ``result.json``    the figures at the end; ``test.pt`` the test photos' logits
-``report.html``    the report, with ``curves.png`` and others
-=================  ===================================================================
+``predictions-test.csv``  the same as a table
+``report.html``    the report, all in one file
+====================  ===================================================================
 
 An epoch is finished once ``last.pt`` is in place; it is written last, so a process that is killed
 leaves the folder as it was after some epoch, and at most one partial file, which is ignored.
@@ -18,6 +23,8 @@ import contextlib
 import json
 import os
 import platform
+import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -157,3 +164,11 @@ def versions() -> dict[str, str]:
 def command() -> list[str]:
     """Return the command that started this process."""
     return ["python", *sys.argv] if sys.argv[0].endswith(".py") else list(sys.argv)
+
+
+def paste(arguments: list[str]) -> str:
+    """Return a command of ours that can be pasted into the shell it is printed in."""
+    start = ["tutorial-utils"]
+    if shutil.which(start[0]) is None:
+        start = [sys.executable, "-m", "tutorial_utils.finetune"]
+    return shlex.join([*start, *arguments])

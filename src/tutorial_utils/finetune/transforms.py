@@ -1,4 +1,4 @@
-"""Chance in the training photos: crops, mirror images, colours; and photos mixed with one another.
+"""Random augmentation of the training photos: crops, mirror images, colours, mixed photos.
 
 Everything is from torchvision's ``transforms.v2``. A recipe names the amount:
 

@@ -1,0 +1,56 @@
+"""What the build makes for the front page: the answer as a picture, the chapters as cards."""
+
+import json
+import re
+from html import escape
+from pathlib import Path
+from statistics import mean
+
+ROOT = Path(__file__).resolve().parents[1]
+REGIMES = (("scratch", "from scratch"), ("frozen", "frozen"), ("full", "fine-tuned"))
+COLORS = {"scratch": "#767676", "frozen": "#0072B2", "full": "#D55E00"}
+
+
+def answer() -> str:
+    """Return the measured accuracies of three ways to train as bars."""
+    path = ROOT / "benchmarks" / "results" / "five_regimes.json"
+    regimes = json.loads(path.read_text(encoding="utf-8"))["regimes"]
+    rows = ""
+    for name, label in REGIMES:
+        share = mean(regimes[name]["comparison"])  # on images that chose nothing
+        rows += (
+            f'<div class="bar"><span>{label}</span><span class="track">'
+            f'<i style="width:{share:.0%};background:{COLORS[name]}"></i></span>'
+            f"<b>{share:.2f}</b></div>"
+        )
+    return f'<div class="book-answer">{rows}</div>'
+
+
+def cards(text: str, numbers: dict[str, int]) -> str:
+    """Turn the table of the chapters into cards, with time and level from the notebooks."""
+    found = []
+    for title, name, goal in re.findall(r"^\| \[(.+?)\]\((\w+)\.ipynb\) \| (.+?) \|$", text, re.M):
+        if name not in numbers:
+            continue
+        path = ROOT / "book" / f"{name}.ipynb"
+        facts = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("book", {})
+        side = [f"{facts['minutes']} min"] if facts.get("minutes") else []
+        side += [facts["level"]] if facts.get("level") else []
+        goal = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(goal))
+        found.append(
+            (
+                numbers[name],
+                f'<a class="book-card" href="{name}.html"><b>{numbers[name]}. {escape(title)}</b>'
+                f"<small>{' · '.join(side)}</small><span>{goal}</span></a>",
+            )
+        )
+    return '<div class="book-cards">' + "".join(card for _, card in sorted(found)) + "</div>"
+
+
+def fill(text: str, numbers: dict[str, int], lab: str) -> str:
+    """Put the made parts into the front page's text."""
+    table = re.search(r"^\| Chapter \|.*?(?=^\s*$)", text, re.S | re.M)
+    if table:
+        text = text.replace(table[0], cards(table[0], numbers) + "\n")
+    text = text.replace("<!-- answer -->", answer())
+    return text.replace("<!-- lab -->", f"`````{{raw}} html\n{lab}\n`````")

@@ -1,0 +1,243 @@
+"""What the build adds to a chapter's plain Markdown: citations, hovers, boxes, numbers, a header.
+
+The notebooks hold only what JupyterLab and Colab show as it is meant. These functions take a
+notebook as it was read and return it with what a page can have more.
+"""
+
+import base64
+import copy
+import re
+import struct
+from html import escape
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+STATIONS = (
+    ("photo", "photo"),
+    ("preprocessing", "preprocessing"),
+    ("backbone", "backbone"),
+    ("features", "features"),
+    ("head", "head"),
+    ("probabilities", "probabilities"),
+    ("training", "training"),
+    ("judging", "judging"),
+)
+BOXES = {"warning": "warning", "deeper": "deeper", "the source article says": "article"}
+# Text that no rule may change: code, formulas, links, HTML, headings.
+FIXED = re.compile(
+    r"^(?:```|~~~|:::).*?^(?:```|~~~|:::)|^#.*?$|\$\$.*?\$\$|`+[^`]*`+|\$[^$\n]+\$"
+    r"|!?\[[^\]]*\]\([^)]*\)|<[^>]*>|^ *\|.*?$",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def outside(text: str, change) -> str:
+    """Apply ``change`` to the parts of a Markdown text that are plain prose."""
+    parts, end = [], 0
+    for match in FIXED.finditer(text):
+        parts += [change(text[end : match.start()]), match[0]]
+        end = match.end()
+    return "".join([*parts, change(text[end:])])
+
+
+def read_sources(path: Path = ROOT / "book" / "references.bib") -> dict[str, str]:
+    """Return the key of each address in the bibliography."""
+    found = {}
+    for key, body in re.findall(r"^@\w+\{([^,]+),(.*?)^\}", path.read_text("utf-8"), re.S | re.M):
+        fields = {
+            name.lower(): value
+            for name, value in re.findall(r"^\s*(\w+)\s*=\s*[{\"](.*?)[}\"],?\s*$", body, re.M)
+        }
+        for name, start in (
+            ("doi", "https://doi.org/"),
+            ("url", ""),
+            ("eprint", "https://arxiv.org/abs/"),
+        ):
+            if name in fields:
+                found[start + fields[name]] = key
+    return found
+
+
+def cite(text: str, sources: dict[str, str]) -> str:
+    """Turn links whose text is authors and a year into citations."""
+
+    def replace(match):
+        words, address = match.groups()
+        key = sources.get(address)
+        if key is None or not re.search(r"\d{4}[a-z]?\)?$", words):
+            return match[0]
+        return f"{{cite:{'t' if words.endswith(')') else 'alp'}}}`{key}`"
+
+    return re.sub(r"(?<!!)\[([^\]]+)\]\((https?://[^)\s]+)\)", replace, text)
+
+
+def read_terms(path: Path = ROOT / "book" / "glossary.md") -> list[tuple[str, str, str]]:
+    """Return the glossary's anchors, terms and definitions, the longest terms first."""
+    found = re.findall(
+        r'^<a id="(g-[\w-]+)"></a>\*\*(.+?)\*\*.*\n: (.+)$', path.read_text("utf-8"), re.M
+    )
+    plain = [
+        (anchor, term, re.sub(r"[*`$]|\]\([^)]*\)|\[", "", text)) for anchor, term, text in found
+    ]
+    return sorted(plain, key=lambda entry: -len(entry[1]))
+
+
+def link_terms(text: str, terms: list, seen: set[str]) -> str:
+    """Link the first use of each term, with its definition on hover and focus."""
+    for anchor, term, definition in terms:
+        if anchor in seen:
+            continue
+        pattern = re.compile(rf"(?<![\w-]){re.escape(term)}s?(?![\w-])", re.IGNORECASE)
+
+        def change(prose, pattern=pattern, anchor=anchor, definition=definition):
+            if anchor in seen or not (match := pattern.search(prose)):
+                return prose
+            seen.add(anchor)
+            link = (
+                f'<a class="term" href="glossary.html#{anchor}" '
+                f'data-definition="{escape(definition)}">{match[0]}</a>'
+            )
+            return prose[: match.start()] + link + prose[match.end() :]
+
+        # A link that was just written is fixed as a whole, its text too.
+        held = re.split(r'(<a class="term".*?</a>)', text)
+        text = "".join(p if p.startswith('<a class="term"') else outside(p, change) for p in held)
+    return text
+
+
+def box(text: str) -> str:
+    """Turn block quotes that begin with a bold word into boxes."""
+
+    def replace(match):
+        body = re.sub(r"^> ?", "", match[0], flags=re.M)
+        start = re.match(r"\*\*(.+?)\*\*\s*|\[!(\w+)\]\s*", body)
+        if not start:
+            return match[0]
+        words = (start[1] or start[2]).rstrip(".:")
+        kind = next((k for w, k in BOXES.items() if words.lower().startswith(w)), None)
+        if kind is None:
+            return match[0]
+        title = words.capitalize() if start[2] else words
+        rest = body[start.end() :].rstrip()
+        return f"::::{{admonition}} {title}\n:class: box-{kind}\n{rest}\n::::\n"
+
+    return re.sub(r"(?:^>.*(?:\n|\Z))+", replace, text, flags=re.M)
+
+
+def mark_chinese(text: str) -> str:
+    """Say which words are Chinese."""
+    return outside(text, lambda t: re.sub(r"[\u4e00-\u9fff]+", r'<span lang="zh">\g<0></span>', t))
+
+
+def header(facts: dict, titles: dict[str, str]) -> str:
+    """Return the lines under a chapter's title: time, level, needs, and where one is."""
+    if not facts:
+        return ""
+    parts = [f"{facts['minutes']} minutes"] if facts.get("minutes") else []
+    parts += [facts["level"]] if facts.get("level") else []
+    needs = [
+        f'<a href="{name}.html">{escape(titles[name])}</a>'
+        for name in facts.get("needs", [])
+        if name in titles
+    ]
+    parts += ["needs " + ", ".join(needs)] if needs else []
+    here = facts.get("here", [])
+    steps = "".join(
+        f'<li class="here" aria-current="step">{label}</li>'
+        if name in here
+        else f"<li>{label}</li>"
+        for name, label in STATIONS
+    )
+    return (
+        f'<div class="book-head"><p>{" · ".join(parts)}</p>'
+        f'<ol aria-label="Where this chapter is on the way from a photo to an answer">{steps}</ol>'
+        "</div>\n"
+    )
+
+
+def picture_width(cell: dict) -> int | None:
+    """Return the width in CSS pixels of a stored PNG of more than 100 dots an inch."""
+    for output in cell.get("outputs", []):
+        data = output.get("data", {}).get("image/png")
+        if data:
+            png = base64.b64decode("".join(data))
+            at = png.find(b"pHYs")
+            if at > 0:
+                inch = struct.unpack(">I", png[at + 4 : at + 8])[0] * 0.0254
+                if inch > 120:
+                    return round(struct.unpack(">I", png[16:20])[0] * 100 / inch)
+    return None
+
+
+def markdown_cell(text: str) -> dict:
+    """Return a Markdown cell for the page only."""
+    name = re.search(r"(?:figure|table)-\d+", text)[0]
+    return {"cell_type": "markdown", "id": f"caption-{name}", "metadata": {}, "source": text}
+
+
+def dress(notebook: dict, number: int | None, titles, sources, terms) -> dict:
+    """Return a chapter as the page shows it."""
+    notebook = copy.deepcopy(notebook)
+    prefix = f"{number}." if number else ""
+    counts, cells, captions = {"Figure": 0, "Table": 0}, [], []
+    for cell in notebook["cells"]:
+        cells.append(cell)
+        facts = cell["metadata"].get("book", {})
+        for kind in ("figure", "table"):
+            if kind in facts:
+                name = kind.capitalize()
+                counts[name] += 1
+                label = f"**{name} {prefix}{counts[name]}.**"
+                captions.append(
+                    markdown_cell(
+                        f"::::{{container}} book-caption\n"
+                        f'<span id="{kind}-{counts[name]}"></span>{label} '
+                        f"{facts[kind]}\n::::"
+                    )
+                )
+                cells.append(captions[-1])
+        width = picture_width(cell)
+        if width:
+            image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})
+            image.setdefault("width", f"{width}px")
+    notebook["cells"] = cells
+    seen = set()
+
+    def refer(prose):
+        def replace(match):
+            kind, count = match.groups()
+            if int(count) > counts[kind]:
+                return match[0]
+            return f'<a href="#{kind.lower()}-{count}">{kind} {prefix}{count}</a>'
+
+        prose = re.sub(r"\b(Figure|Table) (\d+)\b(?!\.\d)", replace, prose)
+        return re.sub(
+            r"\bequation \((\d+)\)", rf'<a href="#equation-\1">equation ({prefix}\1)</a>', prose
+        )
+
+    for cell in cells:
+        if cell["cell_type"] != "markdown":
+            continue
+        text = "".join(cell["source"])
+        if any(cell is caption for caption in captions):
+            continue
+        text = re.sub(r"\[([^\]]*)\]\(glossary\.md#[^)]*\)", r"\1", text)
+        text = cite(text, sources)
+        text = outside(text, refer)
+        text = link_terms(text, terms, seen)
+        text = mark_chinese(text)
+        for tag in re.findall(r"\\tag\{(\d+)\}", text):
+            text = re.sub(
+                rf"^(\$\$(?:(?!\$\$).)*?)\\tag\{{{tag}\}}",
+                lambda m, tag=tag: (
+                    f'<span id="equation-{tag}"></span>\n\n{m[1]}\\tag{{{prefix}{tag}}}'
+                ),
+                text,
+                count=1,
+                flags=re.S | re.M,
+            )
+        cell["source"] = box(text)
+    first = cells[0]
+    title, _, rest = first["source"].partition("\n")
+    first["source"] = f"{title}\n\n{header(notebook['metadata'].get('book', {}), titles)}\n{rest}"
+    return notebook
