@@ -5,7 +5,7 @@ import torch
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 
-from tutorial_utils.grids import cell_text, draw_grid
+from tutorial_utils.interactive.grids import cell_text, draw_grid
 from tutorial_utils.plotting import BLUE, ORANGE
 
 

@@ -3,8 +3,6 @@
 import pytest
 import torch
 import torchvision
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 from torchvision.models import get_model, list_models
 
@@ -16,7 +14,6 @@ from tutorial_utils.models import (
     head_name,
     load_pretrained,
     parameter_groups,
-    replace_first_layer,
     replace_head,
     train_mode,
 )
@@ -106,46 +103,6 @@ def test_replace_head_refuses_too_few_classes(num_classes):
 def test_a_model_without_layers_gives_one_clear_error():
     with pytest.raises(ValueError, match="no Linear or Conv2d"):
         replace_head(nn.Sequential(nn.ReLU()), 3)
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "vit_b_32", "convnext_tiny"])
-@pytest.mark.parametrize("in_channels", [1, 2, 4, 9])
-def test_replace_first_layer_takes_other_channels(name, in_channels):
-    size = FAMILIES[name]
-    model = replace_first_layer(build(name).eval(), in_channels)
-    with torch.no_grad():
-        assert model(torch.randn(1, in_channels, size, size)).shape == (1, 1000)
-
-
-def test_a_grey_image_gives_what_three_equal_channels_gave():
-    model = build("resnet18").eval().double()
-    grey = torch.rand(2, 1, 64, 64, dtype=torch.float64)
-    with torch.no_grad():
-        expected = model(grey.repeat(1, 3, 1, 1))
-        found = replace_first_layer(model, 1)(grey)
-    torch.testing.assert_close(found, expected)
-
-
-def test_more_channels_keep_the_first_three_kernels_up_to_scale():
-    model = build("resnet18")
-    old = model.conv1.weight.detach().clone()
-    new = replace_first_layer(model, 5).conv1.weight.detach()
-    torch.testing.assert_close(new[:, :3], old * 3 / 5)
-    torch.testing.assert_close(new[:, 4], old.mean(dim=1) * 3 / 5)
-
-
-@given(st.integers(1, 16))
-@settings(max_examples=10, deadline=None)
-def test_a_constant_image_keeps_its_response_whatever_the_channels(in_channels):
-    conv = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1, dtype=torch.float64))
-    image = torch.ones(1, 1, 5, 5, dtype=torch.float64)
-    with torch.no_grad():
-        expected = conv(image.expand(1, 3, 5, 5))
-        found = replace_first_layer(conv, in_channels)(image.expand(1, in_channels, 5, 5))
-    if in_channels <= 3:  # every kernel is the colours' mean, so a constant image sees no change
-        torch.testing.assert_close(found, expected)
-    else:
-        assert found.shape == expected.shape
 
 
 def test_frozen_batch_norm_does_not_drift_and_plain_train_mode_does():

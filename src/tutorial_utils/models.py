@@ -108,51 +108,6 @@ def _set_submodule(model: nn.Module, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), child, module)
 
 
-def replace_first_layer(model: nn.Module, in_channels: int) -> nn.Module:
-    """Let a classifier take images with ``in_channels`` channels, in place.
-
-    The first convolution is replaced and keeps what can be kept. One channel: the kernels are
-    summed over the colours, so a grey image gives the very output that its three equal colour
-    channels gave. More than three: the first three keep their kernels, each further channel starts
-    as their mean, and all are scaled by 3 / in_channels, so that the activations keep their size.
-    Two: both start as the colours' mean, scaled likewise.
-
-    Raises:
-        ValueError: ``in_channels`` is below 1, or the model has no convolution.
-    """
-    if in_channels < 1:
-        raise ValueError(f"in_channels must be at least 1, got {in_channels}.")
-    name, old = next(
-        ((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d)), ("", None)
-    )
-    if old is None:
-        raise ValueError(f"{type(model).__name__} has no convolution to replace.")
-    if in_channels == old.in_channels:
-        return model
-    new = nn.Conv2d(
-        in_channels,
-        old.out_channels,
-        old.kernel_size,
-        old.stride,
-        old.padding,
-        old.dilation,
-        bias=old.bias is not None,
-        padding_mode=old.padding_mode,
-        device=old.weight.device,
-        dtype=old.weight.dtype,
-    )
-    mean = old.weight.mean(dim=1, keepdim=True)  # (out_channels, 1, kH, kW)
-    with torch.no_grad():
-        kernels = mean.repeat(1, in_channels, 1, 1)
-        if in_channels > old.in_channels:
-            kernels[:, : old.in_channels] = old.weight
-        new.weight.copy_(kernels * old.in_channels / in_channels)
-        if old.bias is not None:
-            new.bias.copy_(old.bias)
-    _set_submodule(model, name, new)
-    return model
-
-
 def freeze(module: nn.Module) -> nn.Module:
     """Take the module's parameters out of training; call ``train_mode`` before each epoch."""
     return module.requires_grad_(False)
