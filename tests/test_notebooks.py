@@ -25,13 +25,14 @@ TAGS = {
     "hide-input",
     "hide-output",
     "hide-cell",
+    "measured",
     "nbval-ignore-output",
     "raises-exception",
     "remove-cell",
 }
 # What another machine, user or day would change in a stored output.
 STRAY = {
-    "memory address": r"\b0x[0-9a-f]{6,}",
+    "memory address": r"\bat 0x[0-9a-f]{6,}",
     "path": r"(/home/|/root/|/tmp/|/Users/|/content/|[A-Z]:\\|site-packages|\.venv)",
     "date": r"\b20\d\d-\d\d-\d\d\b",
     "time of day": r"\b\d\d?:\d\d:\d\d\b",
