@@ -130,7 +130,7 @@ def make_parser() -> argparse.ArgumentParser:
             name, help=text, description=text, epilog=EXAMPLES[name], formatter_class=raw,
             allow_abbrev=False,
         )  # fmt: skip
-        made.set_defaults(work=work)
+        made.set_defaults(work=work, parser=made)
         return made
 
     look = command("inspect", "what would be learned from a folder, without training", run_inspect)
@@ -273,7 +273,9 @@ def run_compare(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says and return the exit code; an error is one line."""
-    options = make_parser().parse_args(arguments)
+    options, unknown = make_parser().parse_known_args(arguments)
+    if unknown:  # the command's own parser knows which option was meant
+        options.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal has no letters for
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -208,7 +208,10 @@ def open_run(folder, photos, recipe, resume, shares, layout, device, log, progre
     RunFolder.create(folder.path)
     try:
         with folder.locked():
-            return begin(folder, Path(photos), recipe, shares, layout, log, progress)
+            config = begin(folder, Path(photos), recipe, shares, layout, log, progress)
+            config["made_folder"] = not was_there
+            write_json(folder / CONFIG, config)
+            return config
     except BaseException:
         discard(folder, was_there)
         raise
@@ -322,8 +325,9 @@ def build(run: Run) -> None:
         if run.recipe.regime == "probe" and not has_linear_head(run.model):
             raise PhotosError(f"{run.recipe.model} has no linear last layer to probe; use full.")
     except BookError:
-        if run.main and not (run.folder / "log.jsonl").is_file():
-            discard(run.folder, was_there=True)
+        begun = any(run.folder.path.glob("features-*")) or (run.folder / "log.jsonl").is_file()
+        if run.main and not begun:
+            discard(run.folder, was_there=not run.config.get("made_folder"))
         raise
 
 
