@@ -25,3 +25,14 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   title.after(button);
 });
+
+// A formula that is wider than its column scrolls; only then can the keyboard reach it.
+window.addEventListener("load", () => {
+  const wide = () => document.querySelectorAll("article div.math").forEach((formula) => {
+    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
+    else formula.removeAttribute("tabindex");
+  });
+  const drawn = window.MathJax?.startup?.promise;
+  if (drawn) drawn.then(wide);
+  new ResizeObserver(wide).observe(document.body);
+});
