@@ -24,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
 FOLDED = {"hide-input", "hide-cell", "remove-cell"}  # in the page; in JupyterLab and on Colab too
 TIMEOUT = 300  # seconds a cell
@@ -68,9 +67,6 @@ def tidy(notebook) -> None:
         for output in cell.get("outputs", []):
             if "metadata" in output:
                 output.metadata = {}
-            # A playground's live view needs a kernel: its still picture stays.
-            if "image/png" in output.get("data", {}):
-                output.data.pop(WIDGET_VIEW, None)
 
 
 def warnings_of(notebook) -> list[str]:
