@@ -10,6 +10,8 @@ async function openCamera() {
 
 /** One frame as a photo file, so that it can be kept, shown and taken along like any other. */
 async function shoot(video) {
+  // A button may be held before the camera has sent its first picture.
+  if (!video.videoWidth) await new Promise((ok) => video.addEventListener("loadedmetadata", ok, { once: true }));
   const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
   canvas.getContext("2d").drawImage(video, 0, 0);
   const blob = await new Promise((ok) => canvas.toBlob(ok, "image/jpeg", 0.92));
