@@ -1,5 +1,10 @@
 """The pages of the built book, and an open page with all that goes wrong on it."""
 
+import contextlib
+import functools
+import http.server
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
@@ -18,6 +23,21 @@ CHAPTERS = [chapter["file"] for part in TOC["parts"] for chapter in part["chapte
 def settle(page) -> None:
     """Wait until the figures on a page are drawn; a figure in the book knows by itself."""
     page.settle() if hasattr(page, "settle") else page.evaluate(FRAMES)
+
+
+@contextlib.contextmanager
+def serve(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine, without a log; yield its address."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 class Visit:

@@ -1,15 +1,12 @@
 """What several test files share: one browser, pages that show one figure, the built book."""
 
-import functools
-import http.server
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-from book_pages import HTML, ROOT, Visit
+from book_pages import HTML, ROOT, Visit, serve
 from browser import system_chromium
 
 from tutorial_utils.interactive.base import read_module
@@ -102,15 +99,8 @@ def addresses():
         build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
         subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
 
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=HTML)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield {"http": f"http://127.0.0.1:{server.server_port}", "file": HTML.as_uri()}
-        server.shutdown()
+    with serve(HTML) as address:
+        yield {"http": address, "file": HTML.as_uri()}
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """Fixtures of the lab's tests: the network in torch, and a page that has the lab's functions."""
 
 import base64
-import functools
-import http.server
 import re
-import threading
 
 import pytest
+from book_pages import serve
 from lab_pages import WEIGHTS
 from torchvision.models import mobilenet_v2
 
@@ -131,15 +129,8 @@ class LabPage:
 
 @pytest.fixture(scope="session")
 def lab_server(lab_site):
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    handler = functools.partial(Quiet, directory=lab_site)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+    with serve(lab_site) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

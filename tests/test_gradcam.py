@@ -1,9 +1,9 @@
 import pytest
 import torch
+from attention_maps import grad_cam, share_inside
 from captum.attr import LayerGradCam
 from torchvision.models import mobilenet_v2, resnet18
 
-from tutorial_utils.gradcam import grad_cam, share_inside
 from tutorial_utils.models import freeze, head
 
 

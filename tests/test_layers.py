@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutorial_utils"
+LESSONS = 2200  # lines of Python: a learner reads them in an hour
 ROOMS = ("finetune", "interactive", "lab")
 
 
@@ -56,3 +57,8 @@ def test_figures_and_the_lab_do_not_import_the_program():
 )
 def test_an_import_that_runs_back_is_seen(line):
     assert rooms_used(line, ("tutorial_utils",)) == {"finetune"}
+
+
+def test_the_lessons_stay_small_enough_to_be_read():
+    lines = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in PACKAGE.glob("*.py"))
+    assert lines < LESSONS
