@@ -19,10 +19,8 @@ every_page = pytest.mark.parametrize("name", PAGES)
 from_both = pytest.mark.parametrize("source", ["http", "file"])
 
 
-@from_both
-@every_page
-def test_a_page_opens_without_faults_and_draws_its_formulas(visit, name, source):
-    visited = visit(f"{name}.html", source)
+def check_content(visited):
+    """Check that all formulas and pictures are drawn, and that nothing went wrong."""
     drawn = visited.page.evaluate(
         """() => ({
             formulas: document.querySelectorAll("article .math").length,
@@ -30,19 +28,20 @@ def test_a_page_opens_without_faults_and_draws_its_formulas(visit, name, source)
                 .filter(e => e.getBoundingClientRect().width > 0).length,
             wrong: [...document.querySelectorAll("mjx-merror")].map(e => e.textContent),
             pictures: [...document.querySelectorAll("article img")]
-                .filter(e => !e.complete || !e.naturalWidth).map(e => e.src)})"""
+                .filter(e => !e.complete || !e.naturalWidth).map(e => e.src),
+            silent: [...document.querySelectorAll("article img")]
+                .filter(e => !e.alt.trim() || /\\.(png|jpe?g|svg)$/.test(e.alt))
+                .map(e => e.src)})"""
     )
     assert drawn["drawn"] == drawn["formulas"]
     assert drawn["wrong"] == []
     assert drawn["pictures"] == []
+    assert drawn["silent"] == [], "pictures without a text"
     assert visited.faults == []
 
 
-@pytest.mark.parametrize(("scheme", "rules"), [("light", ALL), ("dark", COLOURS)])
-@every_page
-def test_a_page_has_no_serious_fault_of_accessibility(visit, name, scheme, rules):
-    page = visit(f"{name}.html", color_scheme=scheme).page
-    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+def check_accessibility(page, rules):
+    """Check that axe-core finds nothing serious or critical."""
     options = {"resultTypes": ["violations"], "runOnly": rules}
     faults = [
         f"{fault['id']} ({fault['impact']}): {node['html'][:200]} {node['failureSummary']}"
@@ -53,9 +52,9 @@ def test_a_page_has_no_serious_fault_of_accessibility(visit, name, scheme, rules
     assert not faults, "\n\n".join(faults)
 
 
-@every_page
-def test_a_page_fits_a_phone(visit, name):
-    page = visit(f"{name}.html", viewport=PHONE).page
+def check_phone(page):
+    """Check that the page fits a phone."""
+    page.set_viewport_size(PHONE)
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     outside = page.evaluate(
         """() => [...document.querySelectorAll("article :is(p, li, h1, h2, h3, img, figure)")]
@@ -66,13 +65,28 @@ def test_a_page_fits_a_phone(visit, name):
     assert outside == []
 
 
+# Each page is opened three times, and all that can be seen in one opening is checked there.
+
+
 @every_page
-def test_every_picture_has_a_text(visit, name):
-    missing = visit(f"{name}.html").page.evaluate(
-        """() => [...document.querySelectorAll("article img")]
-            .filter(e => !e.alt.trim() || /\\.(png|jpe?g|svg)$/.test(e.alt)).map(e => e.src)"""
-    )
-    assert missing == []
+def test_a_page_from_a_server_has_no_fault(visit, name):
+    visited = visit(f"{name}.html", "http", color_scheme="light")
+    assert visited.page.evaluate("document.documentElement.dataset.theme") == "light"
+    check_content(visited)
+    check_accessibility(visited.page, ALL)
+
+
+@every_page
+def test_a_page_from_a_folder_has_no_fault(visit, name):
+    check_content(visit(f"{name}.html", "file"))
+
+
+@every_page
+def test_a_page_can_be_read_in_the_dark_and_on_a_phone(visit, name):
+    page = visit(f"{name}.html", color_scheme="dark").page
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    check_accessibility(page, COLOURS)
+    check_phone(page)
 
 
 @from_both
