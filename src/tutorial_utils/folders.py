@@ -1,4 +1,4 @@
-"""Photos in folders: one per split, in it one per class, checked before training (``walkthrough``)."""
+"""Photos in folders: one per split, in it one per class; checked first (``walkthrough``)."""
 
 import subprocess
 import tempfile
