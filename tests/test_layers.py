@@ -1,6 +1,7 @@
 """The package's two parts and their one direction: the program imports the lessons, never back."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def test_an_import_that_runs_back_is_seen(line):
 def test_the_lessons_stay_small_enough_to_be_read():
     lines = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in PACKAGE.glob("*.py"))
     assert lines < LESSONS
+
+
+# What every chapter uses and none teaches.
+SERVANTS = {"__init__", "errors", "plotting", "results", "scale", "tables", "weights"}
+BOOK = PACKAGE.parents[1] / "book"
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_lesson_names_the_chapter_that_teaches_it(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    named = re.findall(r"``(\w+)``", ast.get_docstring(tree))
+    chapters = [BOOK / f"{name}.ipynb" for name in named if (BOOK / f"{name}.ipynb").is_file()]
+    assert chapters or path.stem in SERVANTS
+    names = "|".join(node.name for node in tree.body if hasattr(node, "name"))
+    for chapter in chapters:
+        assert re.search(rf"\b({names})\b", chapter.read_text(encoding="utf-8")), chapter.stem

@@ -119,11 +119,10 @@ def test_every_class_name_can_be_reported_and_printed(tmp_path):
         assert f"<th scope=row>{name}</th>" in html.unescape(page)
     photo = os.fsencode(photos / "test") + b"/caf\xe9/0.png"
     command = [sys.executable, "-m", "tutorial_utils.finetune", "predict", tmp_path / "run", photo]
-    for encoding in ("utf-8", "ascii"):
-        environment = os.environ | {"PYTHONIOENCODING": encoding}
-        said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
-        assert rb"/caf\udce9/0.png: " in said
-        assert len(re.findall(rb" [01]\.\d{3}", said)) == 3  # three classes
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    assert rb"/caf\udce9/0.png: " in said
+    assert len(re.findall(rb" [01]\.\d{3}", said)) == 3  # three classes
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -1,4 +1,4 @@
-"""A trained classifier in one file: its weights, and all that is needed to use them again."""
+"""A trained classifier in one file, weights and all that it takes to use them (``walkthrough``)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

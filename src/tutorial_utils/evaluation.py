@@ -1,4 +1,4 @@
-"""How good is it, and how sure are we: accuracy, calibration, intervals, two models compared."""
+"""How good is it, and how sure are we? Taught in ``evaluation``; two models in ``comparing``."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Photos in folders: one folder a split, one folder a class, checked before any training."""
+"""Photos in folders: one per split, in it one per class; checked first (``walkthrough``)."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""Pretrained classifiers: load one, fit its head and first layer to a task, freeze parts of it."""
+"""Pretrained classifiers: load one, give it a new head, freeze parts of it (``five_steps``)."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""Real photos that come inside scikit-image's wheel, so that no page has to download one."""
+"""Real photos out of scikit-image's wheel: no page has to download one (``convolution``)."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""A small labelled data set that is rendered, not downloaded: shaded solids on photo backgrounds.
+"""A small labelled data set, rendered: shaded solids on photo backgrounds (``first_model``).
 
 The images are drawn by :mod:`tutorial_utils._renderer`, the same pixels on every machine, and kept
 as PNG files: decoders agree on a PNG to the last bit, and do not on a JPEG.

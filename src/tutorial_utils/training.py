@@ -1,4 +1,4 @@
-"""Training and prediction: one plain loop, used by every chapter after the one that builds it."""
+"""Training and prediction: one plain loop, built in ``first_model`` and used by later chapters."""
 
 import math
 

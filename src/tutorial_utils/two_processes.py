@@ -2,8 +2,8 @@
 
 Start it with ``torchrun --standalone --nproc-per-node=2 -m tutorial_utils.two_processes OUT``: each
 process trains on its share of every batch, once in plain PyTorch and once with accelerate, and the
-first one writes the final weights of both to OUT. The chapter on scale does that and compares them
-with a training in its own process.
+first one writes the final weights of both to OUT. The chapter ``trends`` does that and compares
+them with a training in its own process.
 """
 
 import os
