@@ -193,7 +193,7 @@ def check_early(options: argparse.Namespace) -> None:
         beside = [p.name for p in run.parent.iterdir()] if run.parent.is_dir() else []
         near = get_close_matches(run.name, beside, 1)
         hint = f" Did you mean {run.parent / near[0]}?" if near else ""
-        raise CheckpointError(f"there is no run {run}.{hint}")
+        raise CheckpointError(f"there is no file or folder {run}.{hint}")
     photos = getattr(options, "photos", None)
     if photos and not getattr(options, "resume", False) and not is_archive(photos):
         check_folder(Path(photos))
