@@ -188,3 +188,20 @@ def test_damage_anywhere_gives_the_files_or_one_error(tmp_path, ending):
             errors += f"p.{ending}" in str(error)
             assert not (tmp_path / f"out{number}").exists()
     assert errors >= 10
+
+
+def test_archives_inside_an_archive_become_folders(tmp_path):
+    for name in ("cat", "dog"):
+        make_zip(tmp_path / f"{name}.zip", {"1.jpg": name.encode(), "2.jpg": b"2"})
+    inner = {f"all/{n}.zip": (tmp_path / f"{n}.zip").read_bytes() for n in ("cat", "dog")}
+    outer = make_zip(tmp_path / "outer.zip", {**inner, "all/broken.zip": b"no archive"})
+    found = unpack_photos(outer, tmp_path / "out")
+    assert content(found) == {
+        "cat/1.jpg": b"cat", "cat/2.jpg": b"2", "dog/1.jpg": b"dog", "dog/2.jpg": b"2",
+        "broken.zip": b"no archive",
+    }  # fmt: skip
+    make_zip(tmp_path / "bad.zip", {"../x.jpg": b"x"})
+    refusing = make_zip(tmp_path / "o.zip", {"bad.zip": (tmp_path / "bad.zip").read_bytes()})
+    with pytest.raises(PhotosError, match="outside the folder"):
+        unpack_photos(refusing, tmp_path / "refused")
+    assert not (tmp_path / "refused").exists()

@@ -3,19 +3,23 @@
 import csv
 import io
 import json
+import re
 import shutil
+import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+import torchvision
 from photo_folders import make_folders, make_photos, photo
 from PIL import Image
+from torchvision.models import list_models
 
 from tutorial_utils import _decoding
 from tutorial_utils.checkpoints import eval_transform, load_classifier, predict_photo
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.cli import main
+from tutorial_utils.finetune.cli import main, torchvision_models
 from tutorial_utils.finetune.inference import evaluate, predict_files
 from tutorial_utils.finetune.inspect import inspect_photos
 from tutorial_utils.finetune.listing import HEIC, list_photos, photos_to_predict
@@ -194,6 +198,32 @@ def test_labels_from_a_table(tmp_path):
         table.write_text(text)
         with pytest.raises(PhotosError, match=message):
             list_photos(tmp_path / "p", labels=table)
+
+
+@pytest.mark.parametrize(
+    ("head", "line", "encoding"),
+    [
+        ("file;label", "all/{i}.jpg;Käfer{k}", "utf-8-sig"),  # as spreadsheets save
+        ("Filename\tClass", "{i}.jpg\tKäfer{k}", "utf-16"),
+        ("image_id,breed", "{i},Käfer{k}", "cp1252"),  # a name without folder and ending
+        ("path,category", "all\\{i}.jpg,Käfer{k}\r", "utf-8"),
+    ],
+)
+def test_tables_as_people_have_them(tmp_path, head, line, encoding):
+    make_folders(tmp_path / "p", {"all": 4})
+    lines = [head, *(line.format(i=i, k=i % 2) for i in range(4))]
+    (tmp_path / "t.csv").write_bytes("\n".join(lines).encode(encoding))
+    listing = list_photos(tmp_path / "p", labels=tmp_path / "t.csv")
+    assert listing.classes == ["Käfer0", "Käfer1"]
+    assert sorted(f.path for f in listing.files) == [f"all/{i}.jpg" for i in range(4)]
+
+
+def test_a_name_that_two_photos_have_is_not_guessed(tmp_path):
+    make_folders(tmp_path / "p", {"one": 2, "two": 1})
+    (tmp_path / "t.csv").write_text("file,label\n0.jpg,a\n1.jpg,b\none/0.jpg,a\n")
+    listing = list_photos(tmp_path / "p", labels=tmp_path / "t.csv")
+    assert [f.path for f in listing.files] == ["one/1.jpg", "one/0.jpg"]
+    assert listing.skipped[0][0] == "0.jpg"
 
 
 def test_labels_and_groups_from_file_names(tmp_path):
@@ -390,6 +420,45 @@ def test_inspect_says_what_would_be_learned(tmp_path, capsys):
     assert found["majority"] == 0.5
     assert found["would_split"]["train"] == 14
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]  # nothing is written
+
+
+def test_inspect_and_evaluate_take_an_archive(run, photos, tmp_path, capsys):
+    archive = shutil.make_archive(tmp_path / "photos", "zip", photos / "test")
+    assert main(["inspect", archive]) == 0
+    said = capsys.readouterr().out
+    assert f"classes in {archive}" in said
+    assert "would learn from" in said
+    assert main(["evaluate", str(run), archive, "--cpu"]) == 0
+    assert "on 12 photos" in capsys.readouterr().out
+    (tmp_path / "zips").mkdir()
+    shutil.move(archive, tmp_path / "zips" / "cats.zip")
+    with pytest.raises(PhotosError, match=r"holds archives .cats.zip.: unpack them"):
+        list_photos(tmp_path / "zips")
+    assert next(photos_to_predict(tmp_path / "zips" / "cats.zip"))[1].endswith("unpack it first.")
+
+
+def test_what_is_mistyped_is_named_in_a_blink(run, tmp_path):
+    make_folders(tmp_path / "photos", {"a": 2, "b": 2})
+    (tmp_path / "labels.csv").touch()
+    calls = {
+        f"finetune {tmp_path}/photos --out {tmp_path}/x --model mobilnet_v2": "mean mobilenet_v2",
+        f"finetune {tmp_path}/photo --out {tmp_path}/x": "mean .*/photos",
+        f"finetune {tmp_path}/labels.csv --out {tmp_path}/x": "--labels labels.csv",
+        f"inspect {tmp_path}/photos/a": f"mean {tmp_path}/photos",
+        f"predict {run}n {tmp_path}/photos": f"mean {run}",
+    }
+    for call, message in calls.items():
+        command = [sys.executable, "-X", "importtime", "-m", "tutorial_utils.finetune"]
+        done = subprocess.run([*command, *call.split()], capture_output=True, text=True)
+        said = [s for s in done.stderr.splitlines() if not s.startswith("import time")]
+        assert done.returncode == 2
+        assert re.search(message, said[-1]), said
+        assert "inspect" in call or "| torch" not in done.stderr  # which takes seconds
+    assert not (tmp_path / "x").exists()
+
+
+def test_every_classifier_of_torchvision_is_known_without_importing_it():
+    assert sorted(torchvision_models()) == list_models(module=torchvision.models)
 
 
 def test_likely_wrong_labels_are_shown(tmp_path):

@@ -5,6 +5,8 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from tutorial_utils.errors import PhotosError
@@ -13,14 +15,30 @@ from tutorial_utils.errors import PhotosError
 # more than SMALL bytes, is made to fill a disk.
 RATIO, SMALL = 100, 1 << 28
 LEFT = 1 << 28  # bytes that must stay free
+ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 
 
-def unpack_photos(archive: str | Path, folder: str | Path) -> Path:
+def is_archive(path: str | Path) -> bool:
+    """Tell whether a path is a file with an archive's name."""
+    return Path(path).suffix.lower() in ARCHIVES and Path(path).is_file()
+
+
+@contextmanager
+def unpacked(photos: str | Path) -> Iterator[str | Path]:
+    """Give an archive's photos in a folder that is there for a while; a folder as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        yield unpack_photos(photos, Path(scratch) / "photos") if is_archive(photos) else photos
+
+
+def unpack_photos(archive: str | Path, folder: str | Path, nested: bool = True) -> Path:
     """Unpack a zip or tar archive into a new folder, all of it or nothing.
+
+    Archives inside it (one for each class, say) become folders of their names, one level deep.
 
     Args:
         archive: ``.zip``, ``.tar``, ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz``.
         folder: is made; it must not exist yet.
+        nested: also unpack the archives inside.
 
     Returns:
         The folder, or the one folder inside it if that is all the archive holds (what macOS adds
@@ -56,6 +74,11 @@ def unpack_photos(archive: str | Path, folder: str | Path) -> Path:
                     opened.extractall(target, filter="data")
             else:
                 raise PhotosError(f"{archive} is no zip or tar archive, or is damaged.")
+            for inner in sorted(filter(is_archive, target.rglob("*"))) if nested else ():
+                place = inner.with_name(inner.name.split(".")[0] or inner.name)
+                if not place.exists() and (zipfile.is_zipfile(inner) or tarfile.is_tarfile(inner)):
+                    unpack_photos(inner, place, nested=False)
+                    inner.unlink()
             target.replace(folder)
     except PhotosError:
         raise

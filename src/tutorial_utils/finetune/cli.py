@@ -10,14 +10,17 @@ tutorial-utils compare RUN1 RUN2
 import argparse
 import csv
 import dataclasses
+import importlib.util
 import json
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import get_type_hints
 
-from tutorial_utils.errors import BookError, RecipeError
+from tutorial_utils.errors import BookError, CheckpointError, RecipeError
 from tutorial_utils.finetune.recipe import Recipe
 
 INTERRUPTED, FAILED = 130, 2
@@ -134,7 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
         return made
 
     look = command("inspect", "what would be learned from a folder, without training", run_inspect)
-    look.add_argument("photos", metavar="PHOTOS", help="a folder of photos")
+    look.add_argument("photos", metavar="PHOTOS", help="a folder of photos, or a zip of it")
     look.add_argument("--json", action="store_true", help="print JSON, every skip in it")
     look.add_argument("--max-pixels", type=int, help="largest photo that is read")
     add_layout_options(look)
@@ -180,19 +183,51 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def check_early(options: argparse.Namespace) -> None:
+    """Find what was mistyped before torch is loaded, which takes seconds."""
+    from tutorial_utils.finetune.archives import is_archive
+    from tutorial_utils.finetune.listing import check_folder
+
+    run = Path(getattr(options, "run", "."))
+    if not run.exists():
+        beside = [p.name for p in run.parent.iterdir()] if run.parent.is_dir() else []
+        near = get_close_matches(run.name, beside, 1)
+        hint = f" Did you mean {run.parent / near[0]}?" if near else ""
+        raise CheckpointError(f"there is no run {run}.{hint}")
+    photos = getattr(options, "photos", None)
+    if photos and not getattr(options, "resume", False) and not is_archive(photos):
+        check_folder(Path(photos))
+    if model := getattr(options, "model", None):
+        names = torchvision_models()
+        if names and model not in names:
+            near = get_close_matches(model, names, 3, 0.5)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise RecipeError(f"torchvision has no classifier {model!r}.{hint}")
+
+
+def torchvision_models() -> list[str]:
+    """Return the names of torchvision's classifiers, read from its files without importing it."""
+    found = importlib.util.find_spec("torchvision")
+    files = Path(found.origin).parent.glob("models/*.py") if found else []
+    pattern = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)", re.MULTILINE)
+    return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]
+
+
 def run_inspect(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils inspect``."""
+    from tutorial_utils.finetune.archives import unpacked
     from tutorial_utils.finetune.inspect import inspect_photos
     from tutorial_utils.finetune.split import split_photos
 
-    found = inspect_photos(
-        options.photos, not options.json, max_pixels=options.max_pixels, **layout_of(options)
-    )
+    with unpacked(options.photos) as photos:
+        found = inspect_photos(
+            photos, not options.json, max_pixels=options.max_pixels, **layout_of(options)
+        )
     sizes = {name: len(part) for name, part in split_photos(found).items()}
     if options.json:
         print(json.dumps(found.to_json() | {"would_split": sizes}, indent=1))
     else:
-        print(found.summary())
+        print(found.summary().replace(str(photos), options.photos))
         print("would learn from {train}, choose by {validation}, test on {test}".format(**sizes))
 
 
@@ -210,12 +245,14 @@ def run_finetune(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
+    from tutorial_utils.finetune.archives import unpacked
     from tutorial_utils.finetune.inference import evaluate, evaluation_text
 
-    found = evaluate(
-        options.run, options.photos, options.split, options.report, options.cpu,
-        progress=not options.json, **layout_of(options),
-    )  # fmt: skip
+    with unpacked(options.photos) as photos:
+        found = evaluate(
+            options.run, photos, options.split, options.report, options.cpu,
+            progress=not options.json, **layout_of(options),
+        )  # fmt: skip
     print(json.dumps(found) if options.json else evaluation_text(found))
 
 
@@ -279,6 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if hasattr(sys.stdout, "reconfigure"):  # a name that the terminal has no letters for
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        check_early(options)
         options.work(options)
     except KeyboardInterrupt:
         hint = " Go on with the same command and --resume." if "out" in options else ""

@@ -3,8 +3,10 @@
 All commands list files through this module, so what training skips, prediction skips too.
 """
 
+import contextlib
 import csv
 import glob
+import io
 import os
 import re
 import stat
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from tutorial_utils._decoding import is_photo_name, open_header, photo_suffixes
 from tutorial_utils.errors import PhotosError
+from tutorial_utils.finetune.archives import ARCHIVES
 
 SPLITS = ("train", "validation", "test")
 WORDS = {
@@ -149,6 +152,9 @@ def check_folder(root: Path) -> None:
             near = get_close_matches(root.name, [p.name for p in root.parent.iterdir()], 1)
         hint = f" Did you mean {root.parent / near[0]}?" if near else ""
         raise PhotosError(f"there is no folder {root}.{hint} {HOW}")
+    if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
+        raise PhotosError(f"{root} is a table: name the folder of photos, and the table with "
+                          f"--labels {root.name}.")  # fmt: skip
     if not root.is_dir():
         raise PhotosError(f"{root} is a file, not a folder of photos. {HOW}")
 
@@ -222,6 +228,9 @@ def _unwrap(walk: "_Walk", smallest: int) -> tuple[str, list[str]]:
 
 def _no_class_folders(root: Path, photos: list[str]) -> str:
     if not photos:
+        zips = sorted(p.name for p in root.iterdir() if p.suffix.lower() in ARCHIVES)
+        if zips:
+            return f"{root} holds archives ({', '.join(zips[:3])}): unpack them first. {HOW}"
         return f"{root} has no class folders. {HOW}"
     stem = re.match(r"([^\W\d]+)[ ._\-(]*\d+", photos[0])
     if stem and len({re.match(r"[^\W\d]*", name)[0] for name in photos}) > 1:
@@ -229,7 +238,12 @@ def _no_class_folders(root: Path, photos: list[str]) -> str:
             f"{root} has no class folders, but file names that look like {photos[0]}: if the class "
             r"is in the name, add --label-pattern '([A-Za-z]+)[ ._-]*\d+'. " + HOW
         )
-    return f"the photos lie directly in {root}, without class folders. {HOW}"
+    hint, above = "", root.resolve().parent
+    with contextlib.suppress(OSError):  # is this one of several class folders?
+        beside = [p for p in above.iterdir() if p.is_dir() and not _is_hidden(p.name)]
+        if sum(any(is_photo_name(f.name) for f in p.iterdir()) for p in beside) > 1:
+            hint = f" Did you mean {above}?"
+    return f"the photos lie directly in {root}, without class folders.{hint} {HOW}"
 
 
 def _split_folders(walk: "_Walk", top: str, names: list[str], place: str) -> dict[str, str]:
@@ -431,6 +445,8 @@ def why_no_photo(path: Path) -> str | None:
         return HEIC
     if suffix in VIDEOS:
         return "a video; take single pictures out of it first"
+    if suffix in ARCHIVES:
+        return "an archive; unpack it first"
     if suffix and not is_photo_name(path.name):
         return f"not an image's name ({suffix})"
     try:
@@ -470,17 +486,42 @@ def _is_folder(entry: os.DirEntry) -> bool:
 # --- Tables and file names. ---
 
 COLUMNS = {
-    "file": ("file", "filename", "file_name", "path", "image", "photo"),
-    "label": ("label", "class", "category", "target"),
+    "file": ("file", "filename", "file_name", "filepath", "file_path", "path", "image", "photo",
+             "image_id", "image_path", "image_name", "id"),
+    "label": ("label", "labels", "class", "class_name", "category", "target", "species", "breed"),
     "split": ("split", "set", "subset"),
     "group": ("group", "patient", "visit"),
-}
+}  # fmt: skip
+
+
+def _table_rows(table: Path) -> list[dict]:
+    """Return a table's rows as spreadsheets write them: comma, semicolon or tab; any encoding."""
+    data = table.read_bytes()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = data.decode("utf-16")
+    else:
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            text = data.decode("cp1252")
+    first = text.split("\n", 1)[0]
+    delimiter = max(",;\t|", key=first.count)
+    return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+
+
+def _names_below(root: Path) -> dict[str, list[str]]:
+    """Return for each file's name, with and without its ending, the paths that have it."""
+    found = {}
+    for path in _Walk(root, Listing([]), {_identity(root)}).photos(""):
+        name = Path(path).name
+        for key in {name, Path(name).stem}:
+            found.setdefault(key, []).append(path)
+    return found
 
 
 def _from_table(root: Path, table: Path) -> Listing:
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+        rows = _table_rows(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PhotosError(f"the table {table} cannot be read: {error}.") from None
     given = {} if not rows else {(name or "").strip().lower(): name for name in rows[0]}
@@ -491,10 +532,15 @@ def _from_table(root: Path, table: Path) -> Listing:
             f"the table {table} needs a first line with the columns file and label (and perhaps "
             f"split and group); it has {', '.join(given) or 'nothing'}."
         )
-    found, skipped, seen = [], [], {}
+    found, skipped, seen, names = [], [], {}, None
     for row in rows:
         cell = {k: (row.get(c) or "").strip() if c else "" for k, c in columns.items()}
         path, label = cell["file"], same_name(cell["label"])
+        if path and not (root / path).is_file():  # a path of Windows, or a name without its folder
+            path = path.replace("\\", "/")
+            names = _names_below(root) if names is None else names
+            if not (root / path).is_file() and len(names.get(path, ())) == 1:
+                path = names[path][0]
         if not path or not label:
             skipped.append((path or "a line of the table", "without a file or a label"))
             continue

@@ -35,7 +35,7 @@ from tutorial_utils._files import (
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
 from tutorial_utils.errors import BookError, PhotosError, Stopped
 from tutorial_utils.evaluation import accuracy, fit_temperature, wilson_interval
-from tutorial_utils.finetune.archives import unpack_photos
+from tutorial_utils.finetune.archives import is_archive, unpack_photos
 from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.distributed import on_main_process
 from tutorial_utils.finetune.export import export_classifier
@@ -73,7 +73,6 @@ from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_reques
 from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
 
-ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
 MAY_CHANGE = {"epochs", "patience", "workers"}  # of a recipe, when a run goes on
 MARGIN = 1.64  # standard errors by which fine-tuning must beat the probe (one-sided 95 %)
 RARE = 0.05  # share of the held-out photos that the threshold for "none of these" gives up
@@ -220,7 +219,7 @@ def open_run(folder, photos, recipe, resume, shares, layout, device, log, progre
 def begin(folder, photos: Path, recipe: Recipe, shares, layout, log, progress) -> dict:
     """Inspect and split the photos; write what a new run begins with."""
     source = photos.resolve() if photos.exists() else photos
-    if source.is_file() and source.suffix.lower() in ARCHIVES:
+    if is_archive(source):
         photos = unpack_photos(source, folder / "photos")
     found = inspect_photos(photos, progress, max_pixels=recipe.max_pixels, **layout)
     log(found.summary())
