@@ -124,7 +124,7 @@ def main() -> None:
         results |= {
             "inspect_ms_a_photo": round(1000 * inspect["cpu_seconds"] / COUNT, 1),
             "predict_one_peak_mb": round(one["peak_mb"]),
-            "import_peak_mb": {name: memory_of_importing(name) for name in ("torch", "torchvision")},
+            "import_peak_mb": {m: memory_of_importing(m) for m in ("torch", "torchvision")},
             "predict_one_seconds": round(one["cpu_seconds"], 1),
             "predict_many_peak_mb": round(all_of["peak_mb"]),
             "ms_a_photo": {"predict": round(1000 * predicted, 1),
