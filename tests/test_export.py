@@ -20,6 +20,7 @@ def classifier():
     return Classifier(model, "shufflenet_v2_x0_5", list("abcd"), PREPROCESSING)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["onnx", "torch"])
 def test_the_exported_model_answers_like_the_model(kind, classifier, tmp_path):
     path = export_classifier(classifier, tmp_path, kind)

@@ -236,6 +236,7 @@ print(number)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_at_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
@@ -334,6 +335,7 @@ def torchrun():
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.scheduled)]
 )
@@ -411,7 +413,7 @@ def test_the_command_from_photos_to_predictions(photos, tmp_path, capsys):
             "cannot take images",
         ),
         (["finetune", "{photos}", "--out", "{tmp}/d", "--precision", "float16", "--cpu"], "CUDA"),
-        (["predict", "{tmp}/none", "{photos}"], "there is no file"),
+        (["predict", "{tmp}/none", "{photos}"], "there is no run"),
         (["predict", "{tmp}/evil.pt", "{photos}"], "perhaps code"),
         (["evaluate", "{run}", "{photos}/none"], "there is no folder"),
         (["compare", "{tmp}"], "holds no run"),
@@ -472,8 +474,8 @@ def test_the_recipe_file_and_options_together(photos, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(module, "finetune", lambda *a, **k: seen.append(a[2]))
     (tmp_path / "recipe.json").write_text(json.dumps({"lr": 0.01, "epochs": 4}))
-    main(["finetune", "p", "--out", "r", "--recipe", str(tmp_path / "recipe.json"), "--lr=0.02",
-          "--no-channels-last"])  # fmt: skip
+    main(["finetune", str(photos), "--out", "r", "--recipe", str(tmp_path / "recipe.json"),
+          "--lr=0.02", "--no-channels-last"])  # fmt: skip
     assert seen == [Recipe(lr=0.02, epochs=4, channels_last=False)]
 
 

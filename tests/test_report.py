@@ -105,6 +105,7 @@ def test_a_run_that_is_not_finished_has_no_report(run, tmp_path):
         write_report(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are always text")
 def test_every_class_name_can_be_reported_and_printed(tmp_path):
     photos = make_photos(tmp_path / "photos", {"train": 4, "validation": 4, "test": 4})

@@ -153,7 +153,6 @@ def make_parser() -> argparse.ArgumentParser:
     tune.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     tune.add_argument("--export", choices=["onnx", "torch"], action="append", default=[],
                       help="also write the model in this form, checked to be equal")  # fmt: skip
-    tune.add_argument("--quiet", action="store_true", help="no progress bars")
     add_layout_options(tune)
     add_recipe_options(tune)
 
@@ -178,6 +177,9 @@ def make_parser() -> argparse.ArgumentParser:
     predict.add_argument("--batch-size", type=int, default=16, help="photos computed at once")
     predict.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
+    for one in (look, tune, judge, predict):
+        one.add_argument("--quiet", action="store_true", help="no progress bars")
+
     both = command("compare", "put runs side by side, best validation first", run_compare)
     both.add_argument("runs", nargs="+", metavar="RUN", help="folders of finished runs")
     return parser
@@ -193,7 +195,7 @@ def check_early(options: argparse.Namespace) -> None:
         beside = [p.name for p in run.parent.iterdir()] if run.parent.is_dir() else []
         near = get_close_matches(run.name, beside, 1)
         hint = f" Did you mean {run.parent / near[0]}?" if near else ""
-        raise CheckpointError(f"there is no run {run}.{hint}")
+        raise CheckpointError(f"there is no file or folder {run}.{hint}")
     photos = getattr(options, "photos", None)
     if photos and not getattr(options, "resume", False) and not is_archive(photos):
         check_folder(Path(photos))
@@ -221,7 +223,10 @@ def run_inspect(options: argparse.Namespace) -> None:
 
     with unpacked(options.photos) as photos:
         found = inspect_photos(
-            photos, not options.json, max_pixels=options.max_pixels, **layout_of(options)
+            photos,
+            not (options.json or options.quiet),
+            max_pixels=options.max_pixels,
+            **layout_of(options),
         )
     sizes = {name: len(part) for name, part in split_photos(found).items()}
     if options.json:
@@ -251,7 +256,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     with unpacked(options.photos) as photos:
         found = evaluate(
             options.run, photos, options.split, options.report, options.cpu,
-            progress=not options.json, **layout_of(options),
+            progress=not (options.json or options.quiet), **layout_of(options),
         )  # fmt: skip
     print(json.dumps(found) if options.json else evaluation_text(found))
 
@@ -265,7 +270,7 @@ def run_predict(options: argparse.Namespace) -> None:
     answers = list_and_print(
         predict_files(
             options.run, options.files, options.batch_size, options.workers,
-            best_device(options.cpu), progress=bool(options.csv),
+            best_device(options.cpu), progress=bool(options.csv) and not options.quiet,
         ),
         options,
     )  # fmt: skip

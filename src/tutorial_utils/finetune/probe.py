@@ -24,6 +24,7 @@ L2 = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 FOLDS = 5
 CHUNK = 8192  # rows in a piece: what is held in memory at once
 SMALL = 20_000_000  # up to so many numbers all features are held in memory, in float64
+ROUGH = 3e-4  # a fit that only ranks penalties: half the steps, the loss differs in its 4th digit
 MANY = 20_000  # rows from which one fold of the cross-validation suffices
 
 
@@ -162,6 +163,7 @@ def fit_path(
     l2: Sequence[float],
     class_weights: torch.Tensor | None = None,
     with_bias: bool = True,
+    tolerance: float = 1e-5,
 ):
     """Yield a probe for each penalty, from strong to weak; each fit starts from the last one."""
     inputs, mean, scale, back, dtype = _prepared(features, with_bias)
@@ -170,7 +172,9 @@ def fit_path(
         weights = class_weights.double()[labels]
         weights = weights * (len(weights) / weights.sum())
     for value in sorted(l2, reverse=True):
-        w = fit_logistic(inputs, labels, num_classes, value, w, weights, with_bias, dtype)
+        w = fit_logistic(
+            inputs, labels, num_classes, value, w, weights, with_bias, dtype, tolerance
+        )
         weight = back(w[:, :-1]) / scale
         bias = w[:, -1] - weight @ mean
         yield Probe(weight.float(), bias.float(), value)
@@ -283,7 +287,7 @@ def cross_validate(
             x, y = _rows(features, learned), labels[learned]
             if mirror:
                 x, y = torch.cat([x, _rows(mirrored, learned)]), y.repeat(2)
-            for probe in fit_path(x, y, num_classes, grid, **options):
+            for probe in fit_path(x, y, num_classes, grid, **options, tolerance=ROUGH):
                 logits = probe_logits(probe, _rows(features, held))
                 if mirror:
                     logits = (logits + probe_logits(probe, _rows(mirrored, held))) / 2
@@ -343,7 +347,9 @@ def learning_curve(
         for learned, held in folds[:3]:
             kept = [k for c in range(num_classes) for k in
                     _some(order, learned[labels.numpy()[learned] == c], share)]  # fmt: skip
-            *_, probe = fit_path(_rows(features, kept), labels[kept], num_classes, [l2])
+            *_, probe = fit_path(
+                _rows(features, kept), labels[kept], num_classes, [l2], tolerance=ROUGH
+            )
             answer = probe_logits(probe, _rows(features, held)).argmax(dim=1)
             right, photos = right + int((answer == labels[held]).sum()), photos + len(held)
             used += len(kept)
