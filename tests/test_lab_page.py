@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from book_pages import CHAPTERS
 from browser import system_chromium
 from lab_pages import jpeg
 from PIL import Image
@@ -95,7 +96,11 @@ def test_each_answer_is_the_softmax_of_its_scores_and_the_map_is_exact(shared_la
     maps = np.array(found["m"]).reshape(49, 1280) @ (w[z.argmax(), :-1] - w[:, :-1].mean(0))
     mean = maps.mean() + w[z.argmax(), -1] - w[:, -1].mean()
     assert abs(mean - (z.max() - z.mean())) < 1e-4
+    # Each step leads to a chapter of the book, and so does every other link.
     assert shared_lab.page.locator(".step a").count() == 6
+    links = "[...lab.shadowRoot.querySelectorAll('a')].map((a) => a.getAttribute('href'))"
+    pages = {f"{Path(chapter).name}.html" for chapter in CHAPTERS}
+    assert {*shared_lab.get(links), Lab().more} <= pages
     assert shared_lab.faults == []
 
 
