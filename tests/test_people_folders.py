@@ -270,6 +270,26 @@ def test_tables_as_people_have_them(tmp_path, head, line, encoding):
     assert sorted(f.path for f in listing.files) == [f"all/{i}.jpg" for i in range(4)]
 
 
+@pytest.mark.parametrize("folders", [("images",), ("train", "test"), ("",)])
+def test_a_table_beside_photos_without_class_folders_is_named(tmp_path, folders):
+    make(tmp_path, *(f"{folder}/{i}.jpg".lstrip("/") for folder in folders for i in range(3)))
+    (tmp_path / "notes.csv").write_text("day,weather\n1,sun\n")
+    (tmp_path / "train labels.csv").write_text("id,breed\n0,a\n1,b\n")
+    with pytest.raises(
+        PhotosError, match=r"If the classes stand in .*--labels '.*train labels.csv'"
+    ):
+        list_photos(tmp_path)
+    if len(folders) == 1:
+        found = list_photos(tmp_path, labels=tmp_path / "train labels.csv")
+        assert found.classes == ["a", "b"]
+
+
+def test_other_archives_are_said(tmp_path):
+    make(tmp_path, "photos.rar")
+    with pytest.raises(PhotosError, match="kind that is not read here: unpack it"):
+        list_photos(tmp_path / "photos.rar")
+
+
 def test_a_name_that_two_photos_have_is_not_guessed(tmp_path):
     make_folders(tmp_path / "p", {"one": 2, "two": 1})
     (tmp_path / "t.csv").write_text("file,label\n0.jpg,a\n1.jpg,b\none/0.jpg,a\n")
