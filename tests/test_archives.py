@@ -205,3 +205,9 @@ def test_archives_inside_an_archive_become_folders(tmp_path):
     with pytest.raises(PhotosError, match="outside the folder"):
         unpack_photos(refusing, tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
+
+
+def test_separators_of_windows_are_folders(tmp_path):
+    archive = make_zip(tmp_path / "p.zip", {"cat\\1.jpg": b"1", "dog\\": b"", "dog\\2.jpg": b"2"})
+    found = unpack_photos(archive, tmp_path / "out")
+    assert content(found) == {"cat/1.jpg": b"1", "dog/2.jpg": b"2"}

@@ -113,7 +113,10 @@ def run_torch(model, crops):
     return features.numpy(), model.classifier(features).numpy()
 
 
-@pytest.mark.parametrize(("simd", "count"), [(True, 20), (False, 3)])
+ALL_PLAIN = pytest.param(False, 20, marks=pytest.mark.scheduled)  # 0.2 s a crop
+
+
+@pytest.mark.parametrize(("simd", "count"), [(True, 20), (False, 3), ALL_PLAIN])
 def test_in_float32_the_network_gives_what_torch_gives(lab_functions, torch_model, simd, count):
     crops = some_crops(count)
     features, logits = run_network(lab_functions, crops, half=False, simd=simd)

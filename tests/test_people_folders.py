@@ -5,8 +5,11 @@ import io
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,13 +21,15 @@ from torchvision.models import list_models
 
 from tutorial_utils import _decoding
 from tutorial_utils.checkpoints import eval_transform, load_classifier, predict_photo
-from tutorial_utils.errors import PhotosError
+from tutorial_utils.errors import PhotosError, Stopped
+from tutorial_utils.finetune import listing
 from tutorial_utils.finetune.cli import main, torchvision_models
-from tutorial_utils.finetune.inference import evaluate, predict_files
+from tutorial_utils.finetune.inference import answer_of, evaluate, predict_files
 from tutorial_utils.finetune.inspect import inspect_photos
 from tutorial_utils.finetune.listing import HEIC, list_photos, photos_to_predict
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.report import training
 from tutorial_utils.finetune.split import split_photos
 
 
@@ -149,11 +154,58 @@ def test_photos_without_an_ending_and_mpo_are_photos(tmp_path):
     assert dict(found.skipped)["a/README"] == "not an image's name (no ending)"
 
 
-@pytest.mark.skipif(".heic" in _decoding.photo_suffixes(), reason="HEIC can be read here")
+@pytest.fixture
+def without_heif(monkeypatch):
+    plain = frozenset({".jpg", ".png"})
+    monkeypatch.setattr(_decoding, "photo_suffixes", lambda: plain)
+    monkeypatch.setattr(listing, "photo_suffixes", lambda: plain)
+
+
+@pytest.mark.usefixtures("without_heif")
 def test_heic_says_what_to_do(tmp_path):
     make_folders(tmp_path, {"a": 2, "b": 2})
     (tmp_path / "a" / "x.HEIC").touch()
     assert dict(inspect_photos(tmp_path, progress=False).skipped) == {"a/x.HEIC": HEIC}
+
+
+def heic(path, size=(64, 48), **options):
+    """Write a HEIC photo, red on its left side."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    picture = photo(60, *size)
+    picture.paste((220, 20, 20), (0, 0, size[0] // 4, size[1]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path, format="HEIF", quality=95, **options)
+    return picture
+
+
+def test_heic_is_read_where_the_package_is(tmp_path, run):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to the right
+    picture = heic(tmp_path / "red" / "IMG_1.HEIC", exif=exif.tobytes())
+    heic(tmp_path / "blue" / "IMG_2.heif", (72, 48))
+    found = inspect_photos(tmp_path, progress=False, smallest=1)
+    assert {p.path for p in found.photos} == {"red/IMG_1.HEIC", "blue/IMG_2.heif"}
+    assert not found.skipped
+    read = _decoding.read_photo(tmp_path / "red" / "IMG_1.HEIC")
+    wanted = picture.transpose(Image.Transpose.ROTATE_270)
+    assert read.size == wanted.size
+    assert np.abs(np.asarray(read, float) - np.asarray(wanted, float)).mean() < 15
+    answers = list(predict_files(run, tmp_path, device="cpu"))
+    assert [a.error for a in answers] == ["", ""]
+
+
+@pytest.mark.usefixtures("without_heif")
+def test_a_folder_of_heic_without_the_package_is_an_answer_and_an_error(tmp_path, run, capsys):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.HEIC").touch()
+    (tmp_path / "film.mov").touch()
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(run), str(tmp_path), str(tmp_path / "film.mov"), "--json", "--cpu"])
+    assert end.value.code == 2
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert "pip install pillow-heif" in rows[0]["error"]
+    assert "a video" in rows[1]["error"]
 
 
 def test_unreadable_photos_are_named_first_and_all_skips_are_in_a_file(tmp_path, capsys):
@@ -216,6 +268,26 @@ def test_tables_as_people_have_them(tmp_path, head, line, encoding):
     listing = list_photos(tmp_path / "p", labels=tmp_path / "t.csv")
     assert listing.classes == ["Käfer0", "Käfer1"]
     assert sorted(f.path for f in listing.files) == [f"all/{i}.jpg" for i in range(4)]
+
+
+@pytest.mark.parametrize("folders", [("images",), ("train", "test"), ("",)])
+def test_a_table_beside_photos_without_class_folders_is_named(tmp_path, folders):
+    make(tmp_path, *(f"{folder}/{i}.jpg".lstrip("/") for folder in folders for i in range(3)))
+    (tmp_path / "notes.csv").write_text("day,weather\n1,sun\n")
+    (tmp_path / "train labels.csv").write_text("id,breed\n0,a\n1,b\n")
+    with pytest.raises(
+        PhotosError, match=r"If the classes stand in .*--labels '.*train labels.csv'"
+    ):
+        list_photos(tmp_path)
+    if len(folders) == 1:
+        found = list_photos(tmp_path, labels=tmp_path / "train labels.csv")
+        assert found.classes == ["a", "b"]
+
+
+def test_other_archives_are_said(tmp_path):
+    make(tmp_path, "photos.rar")
+    with pytest.raises(PhotosError, match="kind that is not read here: unpack it"):
+        list_photos(tmp_path / "photos.rar")
 
 
 def test_a_name_that_two_photos_have_is_not_guessed(tmp_path):
@@ -319,6 +391,12 @@ def test_a_photo_is_decoded_in_one_way(run, photos, tmp_path):
     Image.fromarray(np.arange(1600, dtype=np.uint16).reshape(40, 40) * 40).save(tmp_path / "16.png")
     for name in ("turned.jpg", "clear.png", "16.png"):
         from_file = predict_photo(classifier, tmp_path / name, top=3)
+        (answer,) = predict_files(run, tmp_path / name, device="cpu")
+        if not classifier.decision["mirror"]:
+            z = np.log([p for _, p in from_file]) / classifier.decision["temperature"]
+            p = np.exp(z) / np.exp(z).sum()
+            assert answer.classes == [label for label, _ in from_file]
+            assert answer.probabilities == pytest.approx(p.tolist(), abs=1e-4)
         with Image.open(tmp_path / name) as image:
             size = image.size
             assert predict_photo(classifier, image, top=3) == from_file
@@ -368,6 +446,26 @@ def test_evaluate_takes_the_test_part_and_leaves_out_what_was_learned_from(run, 
     assert sum(map(sum, found["confusion"])) == 12
 
 
+def test_evaluate_says_what_it_skipped(run, photos, tmp_path, capsys):
+    shutil.copytree(photos / "test", tmp_path / "p")
+    (tmp_path / "p" / "red" / "bad.jpg").write_bytes(b"no photo")
+    assert main(["evaluate", str(run), str(tmp_path / "p"), "--cpu", "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "skipped: 1 files, such as red/bad.jpg" in said
+    assert "called so" in said  # the table of classes
+
+
+def test_workers_give_the_same_answers(run, photos):
+    answers = [list(predict_files(run, photos / "test", 4, n, "cpu")) for n in (0, 2)]
+    assert answers[0] == answers[1]
+
+
+def test_an_answer_that_is_no_number_is_an_error():
+    answer = answer_of("x.jpg", torch.tensor([0.0, torch.nan]), ["a", "b"], {})
+    assert answer.to_json() == {"photo": "x.jpg", "error": answer.error}
+    assert "infinite or NaN" in answer.error
+
+
 def test_evaluate_takes_one_class_and_writes_a_report(run, photos, tmp_path):
     shutil.copytree(photos / "test" / "red", tmp_path / "one" / "red")
     found = evaluate(run, tmp_path / "one", report=tmp_path / "page.html", cpu=True)
@@ -382,6 +480,59 @@ def test_copies_of_training_photos_in_the_test_are_in_the_headline(run):
     assert result["without_copies"]["photos"] == 12
     page = (run / "report.html").read_text(encoding="utf-8")
     assert "1 of the test photos are copies" in page
+
+
+def test_every_skip_is_in_the_runs_table_the_unreadable_first(photos, tmp_path):
+    shutil.copytree(photos / "train", tmp_path / "p")
+    for i in range(20):
+        (tmp_path / "p" / "blue" / f"{i}.txt").touch()
+    (tmp_path / "p" / "red" / "zz.jpg").write_bytes(b"bad")
+    finetune(tmp_path / "p", tmp_path / "run", TINY, cpu=True, progress=False, log=print)
+    rows = list(csv.DictReader((tmp_path / "run" / "skipped.csv").open(encoding="utf-8")))
+    assert len(rows) == 21
+    assert rows[0]["file"] == "red/zz.jpg"
+
+
+def test_the_printed_command_can_be_pasted(photos, tmp_path):
+    def press(line):
+        if line.startswith("epoch 1:"):
+            signal.raise_signal(signal.SIGINT)
+
+    odd, out = tmp_path / "my photos; old", tmp_path / "the run's folder"
+    shutil.copytree(photos, odd)
+    with pytest.raises(Stopped) as stopped:
+        finetune(odd, out, replace(TINY, epochs=2), cpu=True, progress=False, log=press)
+    command = str(stopped.value).split("Go on with: ")[1]
+    code = f"cd /; {command} --cpu --quiet"
+    done = subprocess.run(code, shell=True, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "report: " in done.stdout
+
+
+def test_two_photos_of_a_class_are_warned_of_and_full_training_is_refused(tmp_path):
+    make_folders(tmp_path / "p", {"a": 2, "b": 2, "c": 2})
+    lines, options = [], {"cpu": True, "progress": False, "log": lambda line: lines.append(line)}
+    with pytest.raises(PhotosError, match="Each class needs three or more photos"):
+        finetune(tmp_path / "p", tmp_path / "run", TINY, **options)
+    assert any("say next to nothing; 30 would be few" in line for line in lines)
+
+
+def test_the_report_says_when_and_what_next_in_plain_words(run):
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"Made on 20\d\d-\d\d-\d\d", page)
+    assert "What to do next" in page
+    assert not re.search(r"\bnats\b|logits divided", page)
+    result = {"chosen": "fine-tuning", "epoch": 1}
+    rows = [{"epoch": k, "validation_loss": 0.5, "accuracy": 0.9} for k in (1, 2)]
+    assert "in epoch 1," in training(rows, result)  # ties: the first, as in the training itself
+
+
+def test_the_readme_and_the_chapter_name_every_command():
+    root = Path(__file__).parents[1]
+    for name in ("README.md", "book/own_photos.ipynb"):
+        text = (root / name).read_text(encoding="utf-8")
+        for word in ("inspect", "evaluate", "predict", "--export", "--csv"):
+            assert word in text, (name, word)
 
 
 def test_the_precision_is_stored_and_a_network_that_diverged_is_not_kept(run, photos, tmp_path):

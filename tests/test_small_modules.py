@@ -80,10 +80,6 @@ def test_figures_show_what_they_are_given():
     figure = plotting.show_images([torch.rand(3, 4, 4)] * 5, titles=list("abcde"), columns=3)
     assert len(figure.axes) == 6
     assert [len(axis.images) for axis in figure.axes] == [1, 1, 1, 1, 1, 0]
-    axis = plotting.plot_intervals({"a": [0.1, 0.2, 0.3], "b": [0.5, 0.5, 0.5]}, "accuracy")
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "b"]
-    assert axis.lines[2].get_xydata()[0].tolist() == pytest.approx([0.2, 0])
-    assert axis.lines[3].get_xdata().tolist() == pytest.approx([0.5, 0.5])
 
 
 def test_results_come_back_as_they_were_stored(tmp_path, monkeypatch):

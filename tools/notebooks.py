@@ -1,14 +1,17 @@
 """Execute notebooks, store their outputs and tidy them, so that running again changes no byte.
 
 python tools/notebooks.py book/pooling.ipynb ...   run these
-python tools/notebooks.py                          run all; redo the front page's picture and facts
+python tools/notebooks.py                          run those whose cells or imports have changed
+python tools/notebooks.py --all                    run all; redo the front page's picture and facts
 python tools/notebooks.py --tidy [NOTEBOOK ...]    tidy only, run nothing
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
+import re
 import sys
 import time
 from datetime import date
@@ -21,6 +24,8 @@ from front import draw_front
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "tutorial_utils"
+RESULTS = ROOT / "benchmarks" / "results"
 LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
@@ -28,12 +33,31 @@ KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
 FOLDED = {"hide-input", "hide-cell", "remove-cell"}  # in the page; in JupyterLab and on Colab too
 TIMEOUT = 300  # seconds a cell
 # Above these the tool warns.
-MOST_WORDS, MOST_CELLS, MOST_LINES, MOST_PICTURES = 4_000, 30, 25, 1_500_000
+MOST_WORDS, MOST_CELLS, MOST_LINES, MOST_PICTURES = 4_000, 30, 25, 600_000
 
 
 def all_notebooks() -> list[Path]:
     """Return the book's notebooks."""
     return sorted((ROOT / "book").glob("*.ipynb"))
+
+
+def fingerprint(notebook) -> str:
+    """Return a hash of what the outputs come from: code cells, the modules and results they use."""
+    texts = [c.source for c in notebook.cells if c.cell_type == "code" and not is_setup(c)]
+    seen, found = hashlib.sha256(), set()
+    while texts:
+        text = texts.pop()
+        seen.update(text.encode())
+        names = re.findall(r"(?:from|import) (tutorial_utils[\w.]*)", text)
+        paths = [PACKAGE.parent.joinpath(*name.split(".")) for name in names]
+        paths = [q for path in paths for q in (path.with_suffix(".py"), *sorted(path.glob("*.*")))]
+        paths += [RESULTS / f"{name}.json" for name in re.findall(r'load_results\("(\w+)"', text)]
+        for path in paths:
+            if path not in found and path.is_file() and path.suffix in (".py", ".js", ".json"):
+                found.add(path)
+                texts.append(path.read_text(encoding="utf-8") if path.suffix == ".py" else "")
+                seen.update(path.read_bytes())
+    return seen.hexdigest()[:16]
 
 
 def is_setup(cell) -> bool:
@@ -65,8 +89,8 @@ def tidy(notebook) -> None:
         cell.metadata = {key: cell.metadata[key] for key in kept if cell.metadata.get(key)}
         cell.source = cell.source.strip("\n")
         for output in cell.get("outputs", []):
-            if "metadata" in output:
-                output.metadata = {}
+            if "metadata" in output:  # a picture's size on the page is no detail of the run
+                output.metadata = {k: v for k, v in output.metadata.items() if k == "image/png"}
 
 
 def warnings_of(notebook) -> list[str]:
@@ -74,10 +98,10 @@ def warnings_of(notebook) -> list[str]:
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and not is_setup(cell)]
     text = " ".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     pictures = sum(
-        len(output.data["image/png"]) * 3 // 4
+        len(output.get("data", {}).get(kind, ""))
         for cell in code
         for output in cell.outputs
-        if "image/png" in output.get("data", {})
+        for kind in ("image/png", "image/svg+xml")
     )
     long = sum(len(cell.source.splitlines()) > MOST_LINES for cell in code)
     found = {
@@ -111,8 +135,15 @@ def run(path: Path, execute: bool = True) -> bool:
             coalesce_streams=True,
             record_timing=False,
         ).execute()
+        notebook.metadata.setdefault("book", {})["ran"] = fingerprint(notebook)
     tidy(notebook)
     return save(notebook, path)
+
+
+def is_stale(path: Path) -> bool:
+    """Tell whether a notebook's code, or what it imports, has changed since it was last run."""
+    notebook = nbformat.read(path, as_version=4)
+    return notebook.metadata.get("book", {}).get("ran") != fingerprint(notebook)
 
 
 def note_the_run() -> None:
@@ -127,17 +158,22 @@ def main() -> None:
     """Run the notebooks that the command line names, or all."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("notebooks", nargs="*", type=Path)
+    parser.add_argument("--all", action="store_true", help="run all, changed or not")
     parser.add_argument("--tidy", action="store_true", help="run nothing, tidy what is stored")
     options = parser.parse_args()
     os.environ["TUTORIAL_SCALE"] = "tiny"  # stored outputs come from tiny
-    for path in options.notebooks or all_notebooks():
+    chosen = options.notebooks or all_notebooks()
+    if not (options.notebooks or options.all or options.tidy):
+        chosen = [path for path in chosen if is_stale(path)]
+        print(f"{len(chosen)} of {len(all_notebooks())} notebooks have changed.")
+    for path in chosen:
         start = time.perf_counter()
         changed = run(path.resolve(), execute=not options.tidy)
         seconds = time.perf_counter() - start
         print(f"{path.name}: {seconds:.1f} s, {'changed' if changed else 'unchanged'}", flush=True)
         for warning in warnings_of(nbformat.read(path, as_version=4)):
             print(f"  large: {warning}")
-    if not options.notebooks and not options.tidy:
+    if options.all:
         draw_front()
         note_the_run()
 

@@ -11,6 +11,8 @@ import struct
 from html import escape
 from pathlib import Path
 
+from tutorial_utils.plotting import INK
+
 ROOT = Path(__file__).resolve().parents[1]
 STATIONS = (
     ("photo", "photo"),
@@ -169,6 +171,28 @@ def picture_width(cell: dict) -> int | None:
     return None
 
 
+def inline_plot(svg: str, alt: str) -> str:
+    """Return a stored plot as a part of the page: in the page's ink, as wide as its column."""
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.S)
+    used = set(re.findall(r"url\(#([^)]+)\)|href=\"#([^\"]+)\"", svg))
+    used = {name for pair in used for name in pair}
+    svg = re.sub(r' id="([^"]+)"', lambda m: m[0] if m[1] in used else "", svg)
+    width = float(re.search(r'width="([\d.]+)pt"', svg)[1]) * 96 / 72
+    svg = re.sub(r' (?:width|height)="[\d.]+pt"', "", svg, count=2)
+    head = f'<svg role="img" aria-label="{escape(alt)}" style="max-width: {width:.0f}px"'
+    return f'<div class="book-plot">{svg.replace("<svg", head, 1)}</div>'
+
+
+def inline_plots(cell: dict) -> None:
+    """Put a code cell's stored SVG into the page itself, where it takes the theme's colours."""
+    alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+    for output in cell.get("outputs", []):
+        if "image/svg+xml" in output.get("data", {}):
+            svg = inline_plot("".join(output["data"]["image/svg+xml"]), alt)
+            output["data"] = {"text/html": svg}
+
+
 def markdown_cell(text: str) -> dict:
     """Return a Markdown cell for the page only."""
     name = re.search(r"(?:figure|table)-\d+", text)[0]
@@ -196,6 +220,7 @@ def dress(notebook: dict, number: int | None, titles, sources, terms) -> dict:
                     )
                 )
                 cells.append(captions[-1])
+        inline_plots(cell)
         width = picture_width(cell)
         if width:
             image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})

@@ -1,6 +1,7 @@
 """One look for every figure: style, colours, and the few plots that several chapters share."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -10,13 +11,15 @@ from PIL import Image
 
 # Okabe and Ito's palette, told apart with every common colour blindness (jfly.uni-koeln.de/color).
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-SKY, VERMILION, YELLOW, BLACK = "#56B4E9", "#D55E00", "#F0E442", "#000000"
-COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, BLACK, YELLOW)
+SKY, VERMILION, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
+COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, "#767676", YELLOW)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 # One colour for each way to train and for each family of models, in every figure of the book. All
 # have a contrast of 3 or more on white and on the dark theme's ground; a family has its own marker
 # too, since nobody tells eleven colours apart.
+# INK is read on both; the book's pages turn it into their own ink.
+INK = "#757575"
 GREY, PURPLE, BROWN, TEAL = "#767676", "#8B6FE8", "#A6761D", "#2A93A8"
 METHOD_COLORS = {
     "scratch": GREY,
@@ -68,33 +71,55 @@ def family_of(name: str) -> str:
 
 
 STYLE = {
-    "figure.figsize": (7.0, 3.6),
+    "figure.figsize": (5.0, 3.2),
     "figure.dpi": 100,
-    "figure.facecolor": "white",
     "figure.constrained_layout.use": True,
-    "savefig.facecolor": "white",
-    "font.size": 10,
-    "axes.titlesize": 11,
+    "font.size": 10.5,
+    "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
     "axes.prop_cycle": plt.cycler(color=COLORS),
-    "grid.color": "#e6e6e6",
+    "grid.alpha": 0.25,
     "grid.linewidth": 0.8,
     "legend.frameon": False,
     "lines.linewidth": 2.0,
     "lines.markersize": 5,
     "image.cmap": "gray",
-    "image.interpolation": "nearest",
+    "image.interpolation": "none",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "book",
 }
+STYLE |= dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none")
+STYLE |= dict.fromkeys(
+    ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color", "grid.color"),
+    INK,
+)
+MOST_PIXELS = 20_000  # an SVG holds its images whole; a figure of more pixels is a PNG
 
 
 def use_style() -> None:
-    """Set the book's matplotlib style for every figure that follows."""
+    """Set the book's style: in a notebook figures are SVG, those with photos PNG at double size."""
     plt.rcParams.update(STYLE)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return
+    from IPython.core.pylabtools import print_figure, retina_figure
+
+    def has_photos(figure):
+        images = [image for axis in figure.axes for image in axis.images]
+        return sum(image.get_array().size for image in images) > MOST_PIXELS
+
+    def draw(figure):
+        nothing = {"Date": None, "Creator": None}
+        return None if has_photos(figure) else print_figure(figure, "svg", metadata=nothing)
+
+    shell.run_line_magic("matplotlib", "inline")
+    formats = shell.display_formatter.formatters
+    formats["image/svg+xml"].for_type(Figure, draw)
+    formats["image/png"].for_type(Figure, lambda f: retina_figure(f) if has_photos(f) else None)
 
 
 def to_image(image: torch.Tensor | np.ndarray | Image.Image) -> np.ndarray:
@@ -152,27 +177,3 @@ def show_images(
         if titles:
             axis.set_title(titles[index], fontsize=9, loc="center")
     return figure
-
-
-def plot_intervals(results: Mapping[str, Sequence[float]], label: str):
-    """Plot each name's runs as dots with their mean and 95 % t interval; return the axes.
-
-    Args:
-        results: name -> one value a seed (at least two).
-        label: the x axis' label, with its unit.
-    """
-    from tutorial_utils.evaluation import mean_interval
-
-    _, axis = plt.subplots(figsize=(7.0, 0.5 * len(results) + 1.0))
-    for row, values in enumerate(results.values()):
-        mean, low, high = mean_interval(values)
-        axis.plot([low, high], [row, row], color=BLUE, linewidth=2)
-        axis.plot(values, [row] * len(values), "o", color=SKY, markersize=4)
-        axis.plot(mean, row, "D", color=BLUE, markersize=7)
-        axis.annotate(
-            f"{mean:.2f}", (mean, row), xytext=(0, 7), textcoords="offset points", ha="center"
-        )
-    axis.set(xlabel=label, yticks=range(len(results)), yticklabels=list(results))
-    axis.set_ylim(len(results) - 0.5, -0.7)
-    axis.grid(axis="y", visible=False)
-    return axis

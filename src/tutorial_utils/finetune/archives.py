@@ -62,8 +62,10 @@ def unpack_photos(archive: str | Path, folder: str | Path, nested: bool = True) 
             if zipfile.is_zipfile(archive):
                 with zipfile.ZipFile(archive) as opened:
                     infos = opened.infolist()
+                    for info in infos:  # some programs on Windows write their own separator
+                        info.filename = info.filename.replace("\\", "/")
                     _check(archive, target, [(i.filename, i.file_size, _fault(i)) for i in infos])
-                    opened.extractall(target)  # never more than the announced sizes
+                    opened.extractall(target, infos)  # never more than the announced sizes
             elif tarfile.is_tarfile(archive):
                 with tarfile.open(archive) as opened:
                     faults = []

@@ -9,6 +9,7 @@ import glob
 import io
 import os
 import re
+import shlex
 import stat
 import sys
 import unicodedata
@@ -137,7 +138,7 @@ def list_photos(
     if len(listing.classes) < smallest:
         raise PhotosError(
             f"{root} has one class only ({quoted(listing.classes)}); a classifier needs two or "
-            f"more. {HOW}"
+            f"more.{_hint(root)} {HOW}"
         )
     return listing
 
@@ -155,6 +156,8 @@ def check_folder(root: Path) -> None:
     if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
         raise PhotosError(f"{root} is a table: name the folder of photos, and the table with "
                           f"--labels {root.name}.")  # fmt: skip
+    if root.suffix.lower() in (".rar", ".7z", ".zst"):
+        raise PhotosError(f"{root} is an archive of a kind that is not read here: unpack it first.")
     if not root.is_dir():
         raise PhotosError(f"{root} is a file, not a folder of photos. {HOW}")
 
@@ -243,7 +246,16 @@ def _no_class_folders(root: Path, photos: list[str]) -> str:
         beside = [p for p in above.iterdir() if p.is_dir() and not _is_hidden(p.name)]
         if sum(any(is_photo_name(f.name) for f in p.iterdir()) for p in beside) > 1:
             hint = f" Did you mean {above}?"
-    return f"the photos lie directly in {root}, without class folders.{hint} {HOW}"
+    return f"the photos lie directly in {root}, without class folders.{hint}{_hint(root)} {HOW}"
+
+
+def _hint(root: Path) -> str:
+    """Return a sentence on a table in the folder that has the classes; nothing if there is none."""
+    for table in sorted(root.glob("*.[ct]sv")):
+        with contextlib.suppress(PhotosError):
+            _table(table)
+            return f" If the classes stand in {table.name}: --labels {shlex.quote(str(table))}."
+    return ""
 
 
 def _split_folders(walk: "_Walk", top: str, names: list[str], place: str) -> dict[str, str]:
@@ -254,7 +266,7 @@ def _split_folders(walk: "_Walk", top: str, names: list[str], place: str) -> dic
         if len(spoken) > 1 and len(spoken) == len(names):
             raise PhotosError(
                 f"{place}: {quoted(names)} look like splits, but have photos and no class folders "
-                f"inside. {HOW}"
+                f"inside.{_hint(walk.root)} {HOW}"
             )
         return {}
     plain = {n: s for n, (s, rest) in holding.items() if not rest}
@@ -519,7 +531,8 @@ def _names_below(root: Path) -> dict[str, list[str]]:
     return found
 
 
-def _from_table(root: Path, table: Path) -> Listing:
+def _table(table: Path) -> tuple[list[dict], dict]:
+    """Return a table's rows, and which of its columns holds what."""
     try:
         rows = _table_rows(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -532,6 +545,11 @@ def _from_table(root: Path, table: Path) -> Listing:
             f"the table {table} needs a first line with the columns file and label (and perhaps "
             f"split and group); it has {', '.join(given) or 'nothing'}."
         )
+    return rows, columns
+
+
+def _from_table(root: Path, table: Path) -> Listing:
+    rows, columns = _table(table)
     found, skipped, seen, names = [], [], {}, None
     for row in rows:
         cell = {k: (row.get(c) or "").strip() if c else "" for k, c in columns.items()}

@@ -8,13 +8,33 @@ async function openCamera() {
   return navigator.mediaDevices.getUserMedia({ video: { ...size, facingMode: { ideal: "environment" } } });
 }
 
+/**
+ * The video's present picture (an ImageData). Chromium keeps each picture that is drawn from a video,
+ * a megabyte, until the page is left; so they are copied where the browser can do that.
+ */
+async function frameOf(video) {
+  const { videoWidth: width, videoHeight: height } = video;
+  try {
+    const frame = new VideoFrame(video), format = { format: "RGBA" }, data = new Uint8ClampedArray(4 * width * height);
+    try {
+      const { visibleRect: shown, rotation } = frame;
+      if (rotation || shown.width !== width || frame.allocationSize(format) !== data.length) throw new Error("turned, or no RGBA");
+      await frame.copyTo(data, format);
+    } finally { frame.close(); }
+    return new ImageData(data, width, height);
+  } catch {
+    const context = make("canvas", { width, height }).getContext("2d", { willReadFrequently: true });
+    context.drawImage(video, 0, 0);
+    return context.getImageData(0, 0, width, height);
+  }
+}
+
 /** One frame as a photo file, so that it can be kept, shown and taken along like any other. */
 async function shoot(video) {
   // A button may be held before the camera has sent its first picture.
   if (!video.videoWidth) await new Promise((ok) => video.addEventListener("loadedmetadata", ok, { once: true }));
-  const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  const blob = await new Promise((ok) => canvas.toBlob(ok, "image/jpeg", 0.92));
+  const { data, width, height } = await frameOf(video);
+  const blob = await new Promise((ok) => picture(data, width, height, "").toBlob(ok, "image/jpeg", 0.92));
   if (!blob) throw new Error("the camera gave no picture");
   return new File([blob], "webcam.jpg", { type: "image/jpeg" });
 }

@@ -88,12 +88,12 @@ function lookInside(ask) {
   let current = null;
   const parts = STEPS.map((step, i) => {
     const body = make("div", { class: "step" });
-    const details = make("details", { ontoggle: () => { details.open && !current?.seen?.stages?.length ? ask() : draw(); } },
+    const details = make("details", { ontoggle: () => { draw(); if (details.open && current && !current.seen.stages.length) ask(); } },
       make("summary", {}, make("b", {}, `${i + 1}`), ` ${step.title}`), body);
     const link = make("p", {}, make("a", { href: `${step.chapter[0]}.html` }, `Chapter: ${step.chapter[1]}`));
     const draw = () => {
       if (!details.open) return;
-      const wait = !current?.seen ? "Ask about a photo first." : step.head && !current.head ? "Train it first: two classes with photos." : "";
+      const wait = !current ? "Ask about a photo first." : !current.seen.stages.length ? "Looking …" : step.head && !current.head ? "Train it first: two classes with photos." : "";
       body.replaceChildren(...(wait ? [make("p", {}, wait)] : step.draw(current).flat(Infinity)), link);
     };
     return { details, draw };

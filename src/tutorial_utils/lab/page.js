@@ -143,7 +143,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       const more = this.getAttribute("more");
       if (more) parts.push(make("p", { class: "small" }, make("a", { href: more }, "Look inside: the whole lab, step by step")));
     } else {
-      this.inside = lookInside(() => this.ask(this.lastPhoto));
+      this.inside = lookInside(() => this.ask(this.last.crop));
       this.versus = make("div", {}, make("p", {}, "Was it the million photos, or would any network of this shape do? Let an untrained one look at the same photos: the same 52 layers, random weights. Only the head is trained, as before."),
         this.versusButton = make("button", { type: "button", onclick: () => this.compare() }, "Compare with an untrained network"), this.versusResult = make("div", { "aria-live": "polite" }));
       parts.push(section("4", "Look inside", this.inside.element), section("5", "Freeze or not?", this.versus), section("6", "Take it along", this.drawTake()));
@@ -182,7 +182,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
     this.stopListening?.();
     this.closeCamera();
     this.worker?.stop();
-    Object.assign(this, { worker: null, classes: [], queue: [], fitted: null, last: null, lastPhoto: null, ours: null });
+    Object.assign(this, { worker: null, classes: [], queue: [], fitted: null, last: null, ours: null });
     if (this.isConnected) this.welcome();
   }
 
@@ -272,7 +272,6 @@ class BookLab extends (globalThis.HTMLElement || Object) {
         const other = this.classes.find((o) => o !== c && same(o));
         if (other) double.push(`${file.name || "A photo"} (${other.name} and ${c.name})`);
         this.addRow(c, { features, print, file, canvas: await thumbnail(crop, KEPT) });
-        this.lastCrop = crop;
       } catch (error) {
         if (worker !== this.worker) return;
         failed.push(file.name || "a photo");
@@ -410,15 +409,14 @@ class BookLab extends (globalThis.HTMLElement || Object) {
     this.takesDrops(this.asking, (files) => this.ask(files[0]));
   }
 
-  /** What is in this photo (a file, or a frame)? */
+  /** What is in this photo (a file, a frame, or a crop that was seen before)? */
   async ask(photo, live = false) {
     if (!photo) return;
     const mine = ++this.asked, worker = this.worker;
     try {
-      const seen = await worker.ask("see", { photo, inside: this.inside?.open() }, live ? [photo] : []); // a frame is handed over
+      const seen = await worker.ask("see", { [photo.buffer ? "pixels" : "photo"]: photo, inside: this.inside?.open() }, live ? [photo.data.buffer] : []); // a frame is handed over
       if (worker !== this.worker || mine !== this.asked) return;
       this.last = seen;
-      if (!live) this.lastPhoto = photo;
       this.answer(live);
       return true;
     } catch (error) {
@@ -515,7 +513,7 @@ class BookLab extends (globalThis.HTMLElement || Object) {
       if (this.recording || this.adding || !this.fitted) { await new Promise((ok) => setTimeout(ok, 50)); continue; }
       const video = this.classes[0]?.video;
       if (!video?.videoWidth) continue;
-      if (await this.ask(await createImageBitmap(video), true)) this.frames++;
+      if (await this.ask(await frameOf(video), true)) this.frames++;
     }
   }
 

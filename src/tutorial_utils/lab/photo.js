@@ -70,12 +70,23 @@ function cropOf(bitmap, side) {
   return resizeAndCrop(read, bitmap.width, bitmap.height, Math.round((side * 256) / 224), side);
 }
 
+/** The crop of pixels (an ImageData). */
+function cropOfPixels({ data, width, height }, side) {
+  const read = (x, y, wide, high) => {
+    const out = new Uint8Array(4 * wide * high), row = 4 * wide;
+    for (let r = 0, from = 4 * (y * width + x); r < high; r++, from += 4 * width) out.set(data.subarray(from, from + row), r * row);
+    return out;
+  };
+  return resizeAndCrop(read, width, height, Math.round((side * 256) / 224), side);
+}
+
 /**
  * The crop of a photo file: upright by its EXIF data, without colour management, because that is
- * how the network saw photos when it was trained. A frame of the webcam comes as a bitmap.
+ * how the network saw photos when it was trained. A frame of the webcam comes as its pixels.
  */
 async function readCrop(file, side) {
-  const bitmap = file instanceof ImageBitmap ? file : await sixteenBits(file)
+  if (file instanceof ImageData) return cropOfPixels(file, side);
+  const bitmap = await sixteenBits(file)
     || await createImageBitmap(file, { colorSpaceConversion: "none", imageOrientation: "from-image" });
   try { return cropOf(bitmap, side); }
   finally { bitmap.close(); }
