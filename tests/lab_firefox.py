@@ -6,10 +6,21 @@ import re
 import shutil
 import subprocess
 import time
+from pathlib import Path
 
 import websocket
 
-FIREFOX = next(filter(None, map(shutil.which, ("firefox", "firefox-esr"))), None)
+
+def find_firefox():
+    """Return the path of an installed Firefox; a snap's is left out: it cannot read /tmp."""
+    for path in filter(None, map(shutil.which, ("firefox-esr", "firefox"))):
+        with Path(path).open("rb") as file:
+            if Path(path).resolve().name != "snap" and b"/snap/" not in file.read(4096):
+                return path
+    return None
+
+
+FIREFOX = find_firefox()
 EVENTS = ["log.entryAdded", "network.beforeRequestSent"]
 
 

@@ -113,9 +113,12 @@ def run_torch(model, crops):
     return features.numpy(), model.classifier(features).numpy()
 
 
-@pytest.mark.parametrize("simd", [True, False])
-def test_in_float32_the_network_gives_what_torch_gives(lab_functions, torch_model, simd):
-    crops = some_crops(20)
+ALL_PLAIN = pytest.param(False, 20, marks=pytest.mark.scheduled)  # 0.2 s a crop
+
+
+@pytest.mark.parametrize(("simd", "count"), [(True, 20), (False, 3), ALL_PLAIN])
+def test_in_float32_the_network_gives_what_torch_gives(lab_functions, torch_model, simd, count):
+    crops = some_crops(count)
     features, logits = run_network(lab_functions, crops, half=False, simd=simd)
     expected, scores = run_torch(torch_model, crops)
     assert np.abs(features - expected).max() < 1e-4

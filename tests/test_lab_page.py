@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from book_pages import CHAPTERS
 from browser import system_chromium
-from lab_pages import jpeg
+from lab_pages import jpeg, normalise
 from PIL import Image
 
 from conftest import FLAGS
@@ -95,7 +96,11 @@ def test_each_answer_is_the_softmax_of_its_scores_and_the_map_is_exact(shared_la
     maps = np.array(found["m"]).reshape(49, 1280) @ (w[z.argmax(), :-1] - w[:, :-1].mean(0))
     mean = maps.mean() + w[z.argmax(), -1] - w[:, -1].mean()
     assert abs(mean - (z.max() - z.mean())) < 1e-4
+    # Each step leads to a chapter of the book, and so does every other link.
     assert shared_lab.page.locator(".step a").count() == 6
+    links = "[...lab.shadowRoot.querySelectorAll('a')].map((a) => a.getAttribute('href'))"
+    pages = {f"{Path(chapter).name}.html" for chapter in CHAPTERS}
+    assert {*shared_lab.get(links), Lab().more} <= pages
     assert shared_lab.faults == []
 
 
@@ -128,6 +133,57 @@ def test_head_program_and_photos_are_taken_along(shared_lab):
         assert len(archive.namelist()) == 10
         with Image.open(io.BytesIO(archive.read("cone/0001.jpg"))) as image:
             assert image.size == (224, 224)
+
+
+LAB = "document.querySelector('book-lab')"
+
+
+@pytest.fixture
+def firefox(tmp_path):
+    """Start Firefox; skip where it is missing."""
+    pytest.importorskip("websocket", reason="no websocket-client (Jupyter brings it)")
+    from lab_firefox import FIREFOX, Firefox
+
+    if not FIREFOX:
+        pytest.skip("no Firefox: apt install firefox-esr")
+    browser = Firefox(tmp_path)
+    yield browser
+    browser.close()
+
+
+@pytest.mark.slow
+def test_it_learns_in_firefox_from_a_folder(firefox, lab_site, torch_model):
+    root = lab_site.as_uri()
+    firefox.goto(f"{root}/book/whole.html")
+    firefox.wait(f"{LAB}.shadowRoot?.querySelector('button')")
+    assert not [url for url in firefox.requests if "weights" in url]
+    button = f"[...{LAB}.shadowRoot.querySelectorAll('button')].find((b) => b.textContent === %s)"
+    firefox.evaluate(f"{button % json.dumps('Try it with ours')}.click()")
+    shown = f"{LAB}.shadowRoot.querySelector(%s).innerText"
+    learnt = shown % json.dumps(".learnt")
+    firefox.wait(f"{LAB}.last && !{LAB}.adding && {learnt}.includes('of 10 right')")
+    assert firefox.evaluate(f"{LAB}.fast")
+    assert firefox.evaluate(f"{LAB}.fitted.right") >= 8
+    assert firefox.evaluate(f"{LAB}.classes.map((c) => c.name + c.rows.length)") == [
+        "cone5",
+        "torus5",
+    ]
+    assert "cone" in firefox.evaluate(shown % json.dumps(".result .bars"))
+    # A photo of the reader's, its features as torch has them: Firefox decodes as Chromium does.
+    photo = load_photo("chelsea", 256)
+    data = base64.b64encode(jpeg(photo, format="PNG")).decode()
+    file = f"Uint8Array.from(atob({json.dumps(data)}), (c) => c.charCodeAt(0))"
+    firefox.evaluate(f"{LAB}.ask(new File([{file}], 'cat.png', {{ type: 'image/png' }}))")
+    found = firefox.evaluate(f"[...{LAB}.last.features]")
+    crop = np.array(photo)[16:-16, 16:-16]
+    expected = torch_model.features(normalise(crop[None])).mean((2, 3))[0].detach().numpy()
+    assert np.abs(found - expected).max() < 0.15
+    firefox.evaluate(f"{button % json.dumps('Close the lab')}.click()")
+    assert firefox.evaluate(f"{LAB}.worker") is None
+    own = [url for url in firefox.requests if url.startswith((f"{root}/", "blob:", "data:"))]
+    assert own == firefox.requests
+    assert sum("weights.js" in url for url in own) <= 1
+    assert firefox.faults == []
 
 
 # --- What readers do besides. ---
