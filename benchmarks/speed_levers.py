@@ -6,7 +6,7 @@ time of one thread, which other programs on the machine disturb less than the ti
 The plain variant is float32, channels first, uncompiled. Speed does not depend on the values of
 the weights, so random ones do.
 
-Run it with `python benchmarks/speed_levers.py`: about five minutes on one core. It writes
+Run it with `python benchmarks/speed_levers.py`: about six minutes on one core. It writes
 results/speed_levers.json; book/trends.ipynb plots it.
 """
 
@@ -124,6 +124,24 @@ def frozen() -> dict:
     }
 
 
+def few_parameters(name: str) -> dict:
+    """Return actions: a training step that trains all weights, or the normalisations and the head.
+
+    BatchNorm uses the batch's statistics in both, as in few_parameters.py.
+    """
+    batch, pixels = MODELS[name]
+    images, actions = torch.randn(batch, 3, pixels, pixels).to(memory_format=LAST), {}
+    for label in ("all", "norms"):
+        model = get_model(name, weights=None).to(memory_format=LAST).train()
+        if label == "norms":
+            model.requires_grad_(False)
+            for module in model.modules():
+                if isinstance(module, torch.nn.BatchNorm2d | torch.nn.Linear):
+                    module.requires_grad_(True)
+        actions[label] = lambda m=model: step(m, images, False)
+    return actions
+
+
 def decoding() -> dict:
     """Return actions: a 12-megapixel JPEG to 256 pixels, decoded whole and at a reduced scale."""
     tiles = [np.array(load_photo(name, 512)) for name in PHOTOS]
@@ -161,6 +179,8 @@ def main() -> None:
         value = [v / 50 for v in value] if isinstance(value, list) else value / 50
         cached["cached features"][key] = value
     results["frozen"] = cached
+    print("few parameters")
+    results["few parameters"] = {n: compare(few_parameters(n), "all", ROUNDS) for n in MODELS}
     print("decoding")
     results["decoding"] = compare(decoding(), "whole", ROUNDS)
     results |= {

@@ -11,13 +11,17 @@ cells out. All others run and must hold.
 
 import os
 import re
+import sys
 import tempfile
+import types
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import torch
 import torchvision
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
+from torchvision.transforms import v2
 
 DEVICE = torch.device("cpu", 7)  # plays the GPU: real tensors are never on it
 CROSSING = {"to", "cpu", "copy_", "type", "numpy", "tolist", "item", "__repr__", "__format__"}
@@ -126,6 +130,32 @@ def a_few_photos(folder: object = None, url: object = None) -> Path:
     return root
 
 
+def stand_in_timm() -> types.ModuleType:
+    """Return a module with the calls of timm that the chapters make, for a machine without it."""
+    timm = types.ModuleType("timm")
+    timm.__spec__ = ModuleSpec("timm", loader=None)
+
+    def create_model(name, *, pretrained=False, num_classes=1000):
+        if "." not in name or num_classes != 0:
+            raise ValueError(f"{name}: expected architecture.weights and num_classes=0")
+        with torch.random.fork_rng(devices=[]):
+            model = torchvision.models.mobilenet_v2(weights=None)
+        model.classifier = torch.nn.Identity()
+        return model
+
+    def create_transform(input_size, mean, std, is_training=False):
+        size = input_size[1:]
+        steps = v2.ToImage(), v2.Resize(size), v2.ToDtype(torch.float32, scale=True)
+        return v2.Compose([*steps, v2.Normalize(mean, std)])
+
+    sizes = {"input_size": (3, 64, 64), "mean": [0.5] * 3, "std": [0.5] * 3}
+    timm.create_model = create_model
+    timm.data = types.SimpleNamespace(
+        resolve_model_data_config=lambda _model: dict(sizes), create_transform=create_transform
+    )
+    return timm
+
+
 def rehearse() -> None:
     """Put the stand-ins in place."""
     from tutorial_utils import folders, models, scale, weights
@@ -152,4 +182,5 @@ def rehearse() -> None:
     folders.fetch_clothing = a_few_photos
     torch.nn.Module.to, torch.nn.Module.cpu = move(torch.nn.Module.to), move(torch.nn.Module.cpu)
     os.environ["HF_HUB_OFFLINE"] = "1"
+    sys.modules["timm"] = stand_in_timm()
     TwoDevices().__enter__()
