@@ -72,6 +72,12 @@ book: $(VENV)/.installed $(WHEEL) ## build the book and say where it is
 	@$(BUILD)
 	@echo "The book is here: file://$(CURDIR)/$(HTML)/index.html"
 
+.PHONY: pdf
+pdf: book $(VENV)/.installed-dev ## print the whole book into one PDF
+	@$(PY) tools/pdf.py
+	@touch book/index.md
+	@$(BUILD)
+
 .PHONY: serve
 serve: book ## build the book and serve it on http://localhost:8000
 	$(PY) -m http.server --directory $(HTML) 8000

@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 from functools import cache
+from html import escape, unescape
 from pathlib import Path
 
 import front_page
 import page_text
 import yaml
+from address import read_address
 
 from tutorial_utils.lab import Lab
 
@@ -57,12 +59,17 @@ def dress_page(app, docname, source) -> None:
         source[0] = page_text.mark_chinese(source[0])
     elif name == "index":
         lab = Lab(compact=True, more="first_model.html")._repr_html_()
-        source[0] = front_page.fill(source[0], chapters(), lab)
+        source[0] = front_page.fill(source[0], chapters(), lab, find_pdf())
 
 
 def find_wheel() -> Path | None:
     """Return the package's wheel if ``make wheel`` has built it."""
     return next(iter(sorted((ROOT / "dist").glob("tutorial_utils-*.whl"))), None)
+
+
+def find_pdf() -> Path | None:
+    """Return the book as one PDF if ``make pdf`` has printed it."""
+    return next(iter((ROOT / "_build").glob("*.pdf")), None)
 
 
 def set_substitutions(app, config) -> None:
@@ -73,7 +80,11 @@ def set_substitutions(app, config) -> None:
     link = (
         f'<a href="../_static/{wheel.name}" download>{wheel.name}</a>' if wheel else "`make wheel`"
     )
+    address = read_address()
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     config.myst_substitutions |= {
+        "made": f"{config.author}, {config.copyright}, version {citation['version']}"
+        + (f", [the repository]({address})." if address else "."),
         "last_run": f"on {facts['date']} with {versions}",
         "wheel": link,
     }
@@ -90,17 +101,33 @@ def name_glossary_terms(app, env) -> None:
         slugs[anchor] = (0, anchor, anchor)
 
 
-def copy_wheel(app, exception) -> None:
-    """Put the wheel into the HTML, where the front page's link points."""
-    wheel = find_wheel()
-    if wheel and exception is None and app.builder.format == "html":
-        shutil.copy(wheel, Path(app.outdir) / "_static" / wheel.name)
+def copy_files(app, exception) -> None:
+    """Put the wheel and the PDF into the HTML, where the front page's links point."""
+    if exception is None and app.builder.format == "html":
+        for path in filter(None, (find_wheel(), find_pdf())):
+            shutil.copy(path, Path(app.outdir) / "_static" / path.name)
 
 
-def mend_roles(app, pagename, templatename, context, doctree) -> None:
-    """Give list items of the references the role that their list calls for (docutils does not)."""
+def mend_page(app, pagename, templatename, context, doctree) -> None:
+    """Describe the page for search engines and previews; mend the roles of the references.
+
+    (docutils gives list items of a bibliography a role that their list does not allow.)
+    """
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        first = re.search(
+            r"</h1>(?:\s*<div class=\"book-head.*?</div>)?.*?<p>(.*?)</p>", context["body"], re.S
+        )
+        words = re.sub(r"<[^>]+>|\s+", " ", first[1]) if first else ""
+        words = escape(" ".join(unescape(words).split())[:200], quote=True)
+        title = escape(unescape(re.sub(r"<[^>]+>", "", context.get("title", ""))), quote=True)
+        context["metatags"] = context.get("metatags", "") + (
+            f'<meta name="description" content="{words}">'
+            f'<meta property="og:title" content="{title}">'
+            '<meta property="og:type" content="article">'
+            f'<meta property="og:description" content="{words}">'
+            '<meta property="og:image" content="../_static/front.jpg">'
+        )
 
 
 def setup(app) -> dict:
@@ -108,6 +135,6 @@ def setup(app) -> dict:
     app.connect("config-inited", set_substitutions, priority=100)
     app.connect("source-read", dress_page)
     app.connect("env-updated", name_glossary_terms)
-    app.connect("html-page-context", mend_roles)
-    app.connect("build-finished", copy_wheel)
+    app.connect("html-page-context", mend_page)
+    app.connect("build-finished", copy_files)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -6,6 +6,8 @@ from html import escape
 from pathlib import Path
 from statistics import mean
 
+from page_text import inline_plot
+
 ROOT = Path(__file__).resolve().parents[1]
 REGIMES = (("scratch", "from scratch"), ("frozen", "frozen"), ("full", "fine-tuned"))
 COLORS = {"scratch": "#767676", "frozen": "#0072B2", "full": "#D55E00"}
@@ -26,6 +28,20 @@ def answer() -> str:
     return f'<div class="book-answer">{rows}</div>'
 
 
+def thumbnail(notebook: dict) -> str:
+    """Return a chapter's first drawing or plot that is small enough for a card, else nothing."""
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            text = "".join(data.get("image/svg+xml", data.get("text/html", "")))
+            svg = re.search(r"<svg.*?</svg>", text, re.S)
+            if svg and len(svg[0]) < 40_000 and "shadow" not in text:
+                picture = inline_plot(svg[0], "") if "image/svg+xml" in data else svg[0]
+                picture = re.sub(r'role="img" aria-label(ledby)?="[^"]*"', "", picture)
+                return f'<span class="book-thumb" aria-hidden="true">{picture}</span>'
+    return ""
+
+
 def cards(text: str, numbers: dict[str, int]) -> str:
     """Turn the table of the chapters into cards, with time and level from the notebooks."""
     found = []
@@ -33,22 +49,26 @@ def cards(text: str, numbers: dict[str, int]) -> str:
         if name not in numbers:
             continue
         path = ROOT / "book" / f"{name}.ipynb"
-        facts = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("book", {})
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        facts = notebook["metadata"].get("book", {})
         side = [f"{facts['minutes']} min"] if facts.get("minutes") else []
         side += [facts["level"]] if facts.get("level") else []
         goal = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(goal))
         found.append(
             (
                 numbers[name],
-                f'<a class="book-card" href="{name}.html"><b>{numbers[name]}. {escape(title)}</b>'
+                f'<a class="book-card" href="{name}.html">{thumbnail(notebook)}'
+                f"<b>{numbers[name]}. {escape(title)}</b>"
                 f"<small>{' · '.join(side)}</small><span>{goal}</span></a>",
             )
         )
     return '<div class="book-cards">' + "".join(card for _, card in sorted(found)) + "</div>"
 
 
-def fill(text: str, numbers: dict[str, int], lab: str) -> str:
+def fill(text: str, numbers: dict[str, int], lab: str, pdf: Path | None) -> str:
     """Put the made parts into the front page's text."""
+    paper = f'<a href="../_static/{pdf.name}">one PDF</a>' if pdf else "one PDF by `make pdf`"
+    text = text.replace("<!-- pdf -->", paper)
     table = re.search(r"^\| Chapter \|.*?(?=^\s*$)", text, re.S | re.M)
     if table:
         text = text.replace(table[0], cards(table[0], numbers) + "\n")

@@ -4,7 +4,7 @@ if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = f
 
 // One switch on each page shows all folded code; the choice is remembered.
 document.addEventListener("DOMContentLoaded", () => {
-  const folds = document.querySelectorAll("article details.hide");
+  const folds = document.querySelectorAll("article .cell:not(.tag_hide-cell) details.hide");
   const title = document.querySelector("article h1");
   if (!folds.length || !title) return;
   const button = document.createElement("button");
@@ -35,4 +35,19 @@ window.addEventListener("load", () => {
   const drawn = window.MathJax?.startup?.promise;
   if (drawn) drawn.then(wide);
   new ResizeObserver(wide).observe(document.body);
+});
+
+// Paper is light, and shows the solutions; afterwards the page is as it was.
+let onScreen = null;
+window.addEventListener("beforeprint", () => {
+  const folds = [...document.querySelectorAll("article details:not([open])")].filter(
+    (fold) => !fold.closest(".tag_hide-input, .book-figure"));
+  onScreen ??= { theme: document.documentElement.dataset.theme, folds };
+  document.documentElement.dataset.theme = "light";
+  folds.forEach((fold) => { fold.open = true; });
+});
+window.addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = onScreen.theme;
+  onScreen.folds.forEach((fold) => { fold.open = false; });
+  onScreen = null;
 });

@@ -1,0 +1,119 @@
+"""Print the built book into one PDF: Chromium prints each page, pypdf joins them.
+
+`python tools/pdf.py` reads _build/html and writes _build/NAME.pdf, with an outline, pages
+numbered throughout, each chapter's title at the head, and links that lead to pages of the book.
+"""
+
+import io
+import json
+import sys
+from html import escape
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import yaml
+from address import read_address
+from browser import system_chromium
+from playwright.sync_api import Browser, sync_playwright
+from pypdf import PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, NameObject
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+PDF = HTML.parent / "image-classification-with-pretrained-models.pdf"
+READY = """async () => {
+    await window.MathJax?.startup?.promise;
+    for (const i of document.querySelectorAll("img")) { i.loading = "eager"; }
+    await Promise.all([...document.querySelectorAll("article img")].map((i) => i.decode()));
+    for (let k = 0; k < 3; k++) await new Promise(requestAnimationFrame);
+}"""
+
+
+def pages_in_order() -> list[tuple[str, list[str]]]:
+    """Return each part's caption and its pages' names, in the order of the table of contents."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    return [(part["caption"], [c["file"] for c in part["chapters"]]) for part in toc["parts"]]
+
+
+def head_style(title: str, start: int) -> str:
+    """Return the style that puts a chapter's title and the book's page numbers on its pages."""
+    return (
+        f"@page {{ @top-left {{ content: {json.dumps(title)}; }} }} "
+        f"html {{ counter-reset: page {start}; }}"
+    )
+
+
+def print_page(page, address: str, start: int) -> tuple[str, PdfReader]:
+    """Print one built page; its first page of paper has the number ``start + 1``."""
+    page.goto(address)
+    page.evaluate(READY)
+    title = page.locator("article h1").first.evaluate("e => e.firstChild.parentNode.innerText")
+    title = title.strip().rstrip("#").strip()
+    page.add_style_tag(content=head_style(title, start))
+    printed = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    return title, PdfReader(io.BytesIO(printed))
+
+
+def title_page(page) -> PdfReader:
+    """Print the title page: what the book is, where it comes from, and what it was run with."""
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
+    facts = json.loads((ROOT / "book" / "_assets" / "last_run.json").read_text(encoding="utf-8"))
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    name, _, _ = config["title"].partition(":")
+    page.set_content(
+        f"""<style>@page {{ size: A4; margin: 30mm 25mm; }} body {{ font: 12pt/1.5 sans-serif; }}
+        h1 {{ font-size: 34pt; line-height: 1.15; margin: 55mm 0 6mm; }}
+        p.sub {{ font-size: 16pt; margin-bottom: 70mm; }}</style>
+        <h1>{escape(name)}</h1><p class=sub>From convolution to fine-tuning</p>
+        <p>{escape(config["author"])}, {config["copyright"]}. {escape(read_address())}</p>
+        <p>Printed from the pages of the book, which answer when they are touched. Every number
+        was computed on {facts["date"]} with {escape(versions)}.</p>"""
+    )
+    return PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
+
+
+def lead_into_the_book(writer: PdfWriter, firsts: dict[str, int]) -> None:
+    """Make links between the book's pages lead to the chapter's first page of paper."""
+    for sheet in writer.pages:
+        for entry in sheet.get("/Annots", []):
+            action = entry.get_object().get("/A", {})
+            target = urlsplit(str(action.get("/URI", "")))
+            name = f"book/{Path(unquote(target.path)).stem}"
+            if target.scheme == "file" and name in firsts:
+                where = entry.get_object()
+                where.pop("/A")
+                first = writer.pages[firsts[name]].indirect_reference
+                where[NameObject("/Dest")] = ArrayObject([first, NameObject("/Fit")])
+
+
+def print_book(browser: Browser, parts: list[tuple[str, list[str]]], path: Path) -> int:
+    """Print these pages of the built book into one file; return the number of its pages."""
+    writer, firsts = PdfWriter(), {}
+    page = browser.new_page(viewport={"width": 900, "height": 1200})
+    writer.append(title_page(page), import_outline=False)
+    for caption, names in parts:
+        above = None
+        for name in names:
+            start = len(writer.pages)
+            title, printed = print_page(page, (HTML / f"{name}.html").as_uri(), start)
+            above = above or writer.add_outline_item(title=caption, page_number=start)
+            firsts[name] = start
+            writer.append(printed, import_outline=False)
+            writer.add_outline_item(title=title, page_number=start, parent=above)
+            print(f"{title}: pages {start + 1} to {len(writer.pages)}", flush=True)
+    page.close()
+    lead_into_the_book(writer, firsts)
+    writer.compress_identical_objects()
+    writer.write(path)
+    return len(writer.pages)
+
+
+if __name__ == "__main__":
+    if not (HTML / "index.html").is_file():
+        sys.exit("There is no built book: run `make book` first.")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=system_chromium(), args=["--no-sandbox"]
+        )
+        count = print_book(chromium, pages_in_order(), PDF)
+    print(f"The book on paper, {count} pages, {PDF.stat().st_size / 1e6:.1f} MB: {PDF.as_uri()}")
