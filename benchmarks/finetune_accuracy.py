@@ -72,7 +72,7 @@ def main() -> None:
              "tuned": int(tuned.sum()), "only_probe": only_probe, "only_tuned": only_tuned, "p": p,
              "chosen": result["chosen"], "epoch": result["epoch"],
              "validation": [row["accuracy"] for row in log],
-             "precision": log[-1]["precision"],
+             "precision": log[0]["precision"],
              "probe_seconds": round(probe_seconds, 1), "tuned_seconds": round(tuned_seconds, 1)}
         )  # fmt: skip
         print(rows[-1], flush=True)

@@ -1,17 +1,16 @@
-"""What the program's commands cost: inspect, predict on one photo and on a thousand, finetune.
+"""What the program's commands cost: inspect, predict on one photo and on a thousand.
 
 Each command runs in a process of its own with one thread; what counts is its CPU time (user and
-system) and its peak memory. ``inspect`` and ``predict`` get copies of the photos of `--photos`, a
-thousand of them with a pixel changed; the network's own time is that of the same network, folded as
-``predict`` folds it, on a thousand tensors that are in memory. ``finetune`` runs on the photos as
-they are, at 224 pixels: the probe alone, and the default, which fine-tunes as well.
+system) and its peak memory. They get a thousand copies of the photos of `--photos`, each with a
+pixel changed. The network's own time is that of the same network, folded as ``predict`` folds it
+and asked about the mirror image if the run asks for it, on tensors that are in memory. What
+``finetune`` costs stands in results/finetune_rivals.json.
 
-Run it with `python benchmarks/finetune_commands.py --photos FOLDER`: about four minutes on one
-core. It writes results/finetune_commands.json.
+Run it with `python benchmarks/finetune_commands.py --photos FOLDER`: about two minutes on one core.
+It writes results/finetune_commands.json.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -26,7 +25,6 @@ from tutorial_utils._decoding import read_photo
 from tutorial_utils.checkpoints import eval_transform
 from tutorial_utils.finetune.inference import asked_model, load
 from tutorial_utils.results import save_results
-from tutorial_utils.solids import make_solids
 
 COUNT = 1000
 
@@ -97,41 +95,33 @@ def network_seconds(run: Path, folder: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, default=Path("../shared/data/clothing"))
-    photos = parser.parse_args().photos
+    parser.add_argument("--run", type=Path, help="a finished run on them; made if not given")
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    results = {"torch": torch.__version__.split("+")[0], "finetune": {}}
     with tempfile.TemporaryDirectory() as scratch:
-        scratch = Path(scratch)
-        sets = {"clothes": photos, "solids": make_solids()}
-        for name, folder in sets.items():
-            options = [folder, "--quiet", "--cpu", "--out"]
-            probe = command("finetune", *options, scratch / f"{name}-p", "--regime=probe")
-            whole = command("finetune", *options, scratch / name)
-            found = json.loads((scratch / name / "result.json").read_text())
-            lines = (scratch / name / "log.jsonl").read_text().count("\n")
-            results["finetune"][name] = {
-                "probe": round(probe["cpu_seconds"], 1), "whole": round(whole["cpu_seconds"], 1),
-                "chosen": found["chosen"], "epochs": lines - 1,
-                "ratio": round(whole["cpu_seconds"] / probe["cpu_seconds"], 2),
-            }  # fmt: skip
-            print(name, results["finetune"][name], flush=True)
-        folder, run = many(photos, scratch / "many"), scratch / "clothes-p"
+        folder, run = many(options.photos, Path(scratch) / "many"), options.run
+        if run is None:
+            run = Path(scratch) / "run"
+            command("finetune", options.photos, "--out", run, "--regime=probe", "--quiet", "--cpu")
         inspect = command("inspect", folder)
         one = command("predict", run, next(folder.rglob("*.jpg")))
-        all_of = command("predict", run, folder, "--csv", scratch / "answers.csv")
+        many_of = command("predict", run, folder, "--csv", Path(scratch) / "answers.csv")
         each = network_seconds(run, folder)
-        predicted = (all_of["cpu_seconds"] - one["cpu_seconds"]) / (COUNT - 1)
-        results |= {
-            "inspect_ms_a_photo": round(1000 * inspect["cpu_seconds"] / COUNT, 1),
-            "predict_one_peak_mb": round(one["peak_mb"]),
-            "import_peak_mb": {m: memory_of_importing(m) for m in ("torch", "torchvision")},
-            "predict_one_seconds": round(one["cpu_seconds"], 1),
-            "predict_many_peak_mb": round(all_of["peak_mb"]),
-            "ms_a_photo": {"predict": round(1000 * predicted, 1),
-                           **{k: round(1000 * v, 1) for k, v in each.items()}},
-            "share_of_network_and_reading": round(sum(each.values()) / predicted, 2),
-            "share_of_network_alone": round(each["network"] / predicted, 2),
-        }  # fmt: skip
+    predicted = (many_of["cpu_seconds"] - one["cpu_seconds"]) / (COUNT - 1)
+    results = {
+        "photos": COUNT, "model": load(run).name, "mirror": load(run).decision["mirror"],
+        "inspect_ms_a_photo": round(1000 * inspect["cpu_seconds"] / COUNT, 1),
+        "predict_one_seconds": round(one["cpu_seconds"], 1),
+        "peak_mb": {
+            **{f"import {m}": memory_of_importing(m) for m in ("torch", "torchvision")},
+            "predict one": round(one["peak_mb"]), "predict many": round(many_of["peak_mb"]),
+            "inspect": round(inspect["peak_mb"]),
+        },
+        "ms_a_photo": {"predict": round(1000 * predicted, 1),
+                       **{k: round(1000 * v, 1) for k, v in each.items()}},
+        "network_share_of_predict": round(each["network"] / predicted, 2),
+        "torch": torch.__version__.split("+")[0],
+    }  # fmt: skip
     print(results)
     save_results("finetune_commands", results)
 

@@ -128,7 +128,7 @@ def probe_task(count: int, meter: Meter) -> None:
         meter.peak = memory()
         with meter.part("probe"):
             rows = np.load(path, mmap_mode="r")
-            fit_probe(rows, labels, few, labels[:1000], CLASSES, strengths=(1.0, 0.1))
+            fit_probe(rows, labels, few, labels[:1000], CLASSES, l2=(1.0, 0.1))
 
 
 def run(task: str, argument: str) -> None:

@@ -597,6 +597,8 @@ def test_what_is_mistyped_is_named_in_a_blink(run, tmp_path):
         f"finetune {tmp_path}/labels.csv --out {tmp_path}/x": "--labels labels.csv",
         f"inspect {tmp_path}/photos/a": f"mean {tmp_path}/photos",
         f"predict {run}n {tmp_path}/photos": f"mean {run}",
+        f"finetune {tmp_path}/photos --out {tmp_path}/x --start {run}n": f"mean {run}",
+        f"inspect {tmp_path}/photos --labels {tmp_path}/label.csv": "mean .*labels.csv",
     }
     for call, message in calls.items():
         command = [sys.executable, "-X", "importtime", "-m", "tutorial_utils.finetune"]

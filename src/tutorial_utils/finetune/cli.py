@@ -190,12 +190,14 @@ def check_early(options: argparse.Namespace) -> None:
     from tutorial_utils.finetune.archives import is_archive
     from tutorial_utils.finetune.listing import check_folder
 
-    run = Path(getattr(options, "run", "."))
-    if not run.exists():
-        beside = [p.name for p in run.parent.iterdir()] if run.parent.is_dir() else []
-        near = get_close_matches(run.name, beside, 1)
-        hint = f" Did you mean {run.parent / near[0]}?" if near else ""
-        raise CheckpointError(f"there is no file or folder {run}.{hint}")
+    for name in ("run", "start", "labels"):
+        given = Path(getattr(options, name, None) or ".")
+        if not given.exists():
+            beside = [p.name for p in given.parent.iterdir()] if given.parent.is_dir() else []
+            near = get_close_matches(given.name, beside, 1)
+            hint = f" Did you mean {given.parent / near[0]}?" if near else ""
+            kind = "file" if name == "labels" else "run"
+            raise CheckpointError(f"there is no {kind} {given}.{hint}")
     photos = getattr(options, "photos", None)
     if photos and not getattr(options, "resume", False) and not is_archive(photos):
         check_folder(Path(photos))
