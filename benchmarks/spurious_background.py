@@ -6,7 +6,7 @@ on the same test solids twice: all before their home background, all before the 
 heads on frozen features of MobileNetV2 for four shares; full fine-tuning at 50 % and 95 %, the
 latter also with its head fitted again on 160 validation images that are balanced. The control for
 that mend is a head fitted to the same 160 images on ImageNet's features, which were never
-fine-tuned (the stored run has seed 0 of it). Three seeds, each with images of its own.
+fine-tuned. Three seeds, each with images of its own.
 
 Run it with `python benchmarks/spurious_background.py`: about five minutes on one core. It writes
 results/spurious_background.json; book/shift.ipynb plots it.
