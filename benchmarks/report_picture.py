@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageOps
 from playwright.sync_api import sync_playwright
 
 from tutorial_utils.solids import make_solids
@@ -40,7 +40,8 @@ def main() -> None:
             page.screenshot(path=shot)
             browser.close()
         with Image.open(shot) as image:
-            few = image.convert("RGB").quantize(16, dither=Image.Dither.NONE)
+            framed = ImageOps.expand(image.convert("RGB"), 3, (150, 150, 150))
+        few = framed.quantize(16, dither=Image.Dither.NONE)
         few.save(PICTURE, optimize=True)
     print(f"{PICTURE}: {PICTURE.stat().st_size // 1000} kB")
 
