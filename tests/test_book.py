@@ -90,11 +90,27 @@ def test_a_page_can_be_read_in_the_dark_and_on_a_phone(visit, name):
 
 
 @from_both
-def test_the_search_finds_a_word(visit, source):
-    visited = visit("search.html?q=stride", source)
-    visited.page.wait_for_selector("#search-results ul.search li a")
-    assert "book/" in visited.page.get_attribute("#search-results ul.search li a", "href")
-    assert visited.faults == []
+def test_the_search_leads_to_the_section_whose_title_matches(visit, source):
+    for query, title, target in (
+        ("own photos", "Your own photos", "own_photos.html"),
+        ("learning rate", None, "#"),
+        ("Receptive field", None, "#"),
+    ):
+        visited = visit(f"search.html?q={query.replace(' ', '+')}", source)
+        first = visited.page.locator("#search-results ul.search li a").first
+        first.wait_for()
+        assert query.lower() in first.inner_text().lower()
+        assert title in (None, first.inner_text())
+        assert target in first.get_attribute("href")
+        first.click()
+        visited.page.locator("article h1").wait_for()
+        assert visited.faults == []
+
+
+def test_the_search_reads_no_code(visit):
+    page = visit("search.html?q=zip(axes").page
+    page.wait_for_function("document.querySelector('.search-summary').textContent")
+    assert "Nothing found" in page.locator(".search-summary").inner_text()
 
 
 def test_the_search_field_leads_to_the_results(visit):

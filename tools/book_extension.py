@@ -11,6 +11,7 @@ import front_page
 import page_text
 import yaml
 from address import read_address
+from docutils import nodes
 
 from tutorial_utils.lab import Lab
 
@@ -108,6 +109,28 @@ def copy_files(app, exception) -> None:
             shutil.copy(path, Path(app.outdir) / "_static" / path.name)
 
 
+def write_search(app, exception) -> None:
+    """Write the sections' titles and prose for the search of book.js: no code, no contents."""
+    if exception is not None or app.builder.format != "html":
+        return
+    rows = []
+    for page in sorted(app.env.found_docs, key=lambda name: chapters().get(name[5:], 99)):
+        texts = {}
+        doctree = app.env.get_doctree(page)
+        for node in doctree.findall(lambda n: isinstance(n, (nodes.paragraph, nodes.term))):
+            section = node.parent
+            while section is not None and not isinstance(section, nodes.section):
+                section = section.parent
+            text = re.sub(r"<[^>]+>", "", node.astext())
+            texts.setdefault(section, []).append(" ".join(text.split()))
+        for section in doctree.findall(nodes.section):
+            anchor = "" if section.parent is doctree else f"#{section['ids'][0]}"
+            title, text = section[0].astext(), " ".join(texts.get(section, []))
+            rows.append([page, anchor, app.env.titles[page].astext(), title, text])
+    script = f"window.bookSections = {json.dumps(rows, ensure_ascii=False)};"
+    (Path(app.outdir) / "_static" / "book-search.js").write_text(script, encoding="utf-8")
+
+
 def mend_page(app, pagename, templatename, context, doctree) -> None:
     """Describe the page for search engines and previews; mend the roles of the references.
 
@@ -137,4 +160,5 @@ def setup(app) -> dict:
     app.connect("env-updated", name_glossary_terms)
     app.connect("html-page-context", mend_page)
     app.connect("build-finished", copy_files)
+    app.connect("build-finished", write_search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,6 +1,43 @@
-// A browser lets no page read another one from a folder (file://), so that search does without the
-// lines of context that it shows from a server.
-if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+// Search finds sections: first those whose title has the words, then by how often the prose has them.
+const rank = ([page, anchor, pageTitle, title, text], query, words) => {
+  const [head, body] = [title.toLowerCase(), text.toLowerCase()];
+  if (!words.every((word) => word.test(`${pageTitle} ${title} ${text}`))) return 0;
+  const inTitle = words.every((word) => word.test(title));
+  const score = (head === query ? 90 : head.includes(query) ? 60 : inTitle ? 40 : 0) * (anchor ? 1 : 2);
+  const phrases = Math.min(body.split(query).length - 1, 9);
+  return score + 2 * phrases + (phrases || inTitle ? 1 : words.every((word) => word.test(text)) ? 0.5 : 0);
+};
+
+const showSections = (query) => {
+  const plain = query.toLowerCase().trim();
+  const stems = plain.split(/[^\p{L}\p{N}]+/u).filter(Boolean).map((w) => w.replace(/(?<=.{4})(ing|es|s)$/, ""));
+  const words = stems.map((stem) => new RegExp(`(?<![\\p{L}\\p{N}])${stem}`, "iu"));
+  const found = words.length === 0 ? [] : bookSections.map((row) => [rank(row, plain, words), row])
+    .filter(([score]) => score > 0).sort((a, b) => b[0] - a[0]).slice(0, 40);
+  Search.stopPulse();
+  Search.title.textContent = "Search results";
+  Search.status.textContent = found.length
+    ? `${found.length} section${found.length > 1 ? "s" : ""} found.` : "Nothing found. Try another word, or fewer.";
+  for (const [, [page, anchor, pageTitle, title, text]] of found) {
+    const link = Object.assign(document.createElement("a"), { href: `${page}.html${anchor}` });
+    link.textContent = anchor ? `${pageTitle} › ${title}` : pageTitle;
+    const context = Object.assign(document.createElement("p"), { className: "context" });
+    const at = Math.max(0, text.search(words[0]) - 80);
+    context.textContent = (at ? "… " : "") + text.slice(at ? text.indexOf(" ", at) + 1 : 0, at + 200) + " …";
+    const item = document.createElement("li");
+    item.append(link, context);
+    Search.output.append(item);
+  }
+};
+
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof Search === "undefined") return;
+  Search.query = (query) => {
+    const index = Object.assign(document.createElement("script"), { src: "_static/book-search.js" });
+    index.onload = () => showSections(query);
+    document.head.append(index);
+  };
+});
 
 // One switch on each page shows all folded code; the choice is remembered.
 document.addEventListener("DOMContentLoaded", () => {
