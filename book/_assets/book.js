@@ -1,11 +1,11 @@
-// Search finds sections: first those whose title has the words, then by how often the prose has them.
+// Search finds sections: first those whose title has the words, then those whose prose is full of them.
 const rank = ([page, anchor, pageTitle, title, text], query, words) => {
   const [head, body] = [title.toLowerCase(), text.toLowerCase()];
   if (!words.every((word) => word.test(`${pageTitle} ${title} ${text}`))) return 0;
   const inTitle = words.every((word) => word.test(title));
   const score = (head === query ? 90 : head.includes(query) ? 60 : inTitle ? 40 : 0) * (anchor ? 1 : 2);
-  const phrases = Math.min(body.split(query).length - 1, 9);
-  return score + 2 * phrases + (phrases || inTitle ? 1 : words.every((word) => word.test(text)) ? 0.5 : 0);
+  const dense = (300 * (body.split(query).length - 1)) / (body.length + 600);
+  return score + dense + (words.every((word) => word.test(text)) ? 0.1 : 0);
 };
 
 const showSections = (query) => {
