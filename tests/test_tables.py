@@ -17,3 +17,10 @@ def test_a_table_has_headings_with_units_and_aligned_escaped_cells():
 def test_a_table_is_text_too_and_has_no_negative_zero():
     table = Table([{"a": -0.001}], digits={"a": 1})
     assert repr(table) == "a\n0.0"
+
+
+def test_rows_and_cells_that_the_caption_speaks_of_are_bold():
+    html = Table(ROWS, bold=[1, (0, "n")])._repr_html_()
+    assert html.count("font-weight:bold") == 4
+    assert '<td style="text-align:right;font-weight:bold">1,200</td>' in html
+    assert "bold" not in Table(ROWS)._repr_html_()

@@ -1,6 +1,6 @@
 """A small table for the page: headings, units, aligned numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
 
@@ -11,6 +11,7 @@ class Table:
         rows: one dict for each row; the keys of all of them, in order, are the headings.
         digits: heading -> digits after the point for the floats below it.
         units: heading -> the unit written after it.
+        bold: what the caption speaks of: rows, by number, and cells, as (row, heading).
     """
 
     def __init__(
@@ -18,9 +19,11 @@ class Table:
         rows: Sequence[Mapping[str, object]],
         digits: Mapping[str, int] | None = None,
         units: Mapping[str, str] | None = None,
+        bold: Collection[int | tuple[int, str]] = (),
     ) -> None:
         self.rows = [dict(row) for row in rows]
         self.digits, self.units = dict(digits or {}), dict(units or {})
+        self.bold = bold
         self.headings = list(dict.fromkeys(key for row in self.rows for key in row))
 
     def cell(self, row: Mapping[str, object], heading: str) -> str:
@@ -50,11 +53,13 @@ class Table:
         body = "\n".join(
             "<tr>"
             + "".join(
-                f'<td style="text-align:{side}">{escape(self.cell(row, heading))}</td>'
+                f'<td style="text-align:{side}'
+                + (";font-weight:bold" if {n, (n, heading)} & set(self.bold) else "")
+                + f'">{escape(self.cell(row, heading))}</td>'
                 for heading, side in zip(self.headings, align, strict=True)
             )
             + "</tr>"
-            for row in self.rows
+            for n, row in enumerate(self.rows)
         )
         return (
             '<div class="book-table" style="overflow-x:auto" tabindex="0">'

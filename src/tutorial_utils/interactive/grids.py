@@ -6,10 +6,10 @@ from itertools import cycle
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
+from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
-from tutorial_utils.plotting import COLORS
+from tutorial_utils.plotting import COLORS, INK
 
 
 def cell_text(value: object) -> str:
@@ -73,10 +73,11 @@ def draw_grid(
     for i in range(-padding, rows + padding):
         for j in range(-padding, columns + padding):
             inside = 0 <= i < rows and 0 <= j < columns
-            face = to_rgba(tints[i, j], 0.25) if (i, j) in tints else "white"
+            # Pale and solid, with black numbers: read on a light and on a dark ground.
+            tint = (i, j) in tints and [0.75 + 0.25 * part for part in to_rgb(tints[i, j])]
             line = {} if inside else {"linestyle": (0, (2, 2))}
             axis.add_patch(
-                Rectangle((left + j, top + i), 1, 1, facecolor=face, edgecolor="#8c8c8c", **line)
+                Rectangle((left + j, top + i), 1, 1, fc=tint or "none", edgecolor="#8c8c8c", **line)
             )
             axis.text(
                 left + j + 0.5,
@@ -85,7 +86,7 @@ def draw_grid(
                 ha="center",
                 va="center",
                 fontsize=fontsize,
-                color="black" if inside else "#6e6e6e",
+                color="black" if tint else INK,
             )
     for (row, column, height, width), color in zip(windows, cycle(colors), strict=False):
         axis.add_patch(
