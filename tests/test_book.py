@@ -4,10 +4,13 @@ Every page must draw its formulas, ask the network for nothing, report no error,
 free of what axe-core calls serious or critical faults, in light and in dark.
 """
 
+import json
+import re
+
 import pytest
 from address import read_address
 from axe_playwright_python.sync_playwright import Axe
-from book_pages import CHAPTERS, TOC
+from book_pages import CHAPTERS, ROOT, TOC
 
 PAGES = [TOC["root"], *CHAPTERS]
 # What axe looks for: everything in light, and in dark what the colours alone can change.
@@ -63,6 +66,51 @@ def check_phone(page):
             .map(e => e.outerHTML.slice(0, 200))"""
     )
     assert outside == []
+    # What is wider than its box shows a bar to scroll it.
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("article :is(pre, div.math, table, .output)")]
+            .filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)
+            .filter(e => { for (let a = e; a.localName !== "article"; a = a.parentElement)
+                if (["auto", "scroll"].includes(getComputedStyle(a).overflowX)) return false;
+                return true; })
+            .map(e => e.outerHTML.slice(0, 200))"""
+    )
+    assert cut == []
+
+
+def check_desktop(page, name):
+    """Check that a chapter begins on the first screen, and that no line of code is cut."""
+    page.set_viewport_size({"width": 1360, "height": 900})
+    page.evaluate("scrollTo(0, 0)")
+    if name.removeprefix("book/") not in ("index", "references"):
+        box = page.locator("article h2").first.bounding_box()
+        assert box["y"] < 900, "the first section begins below the first screen"
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("article pre")].filter(e => e.offsetParent)
+            .filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 200))"""
+    )
+    assert cut == []
+
+
+def check_formulas_and_captions(page, name):
+    """Check that only formulas that scroll are stops of Tab, and that captions are numbered."""
+    stops = page.evaluate(
+        """() => [...document.querySelectorAll("article .math, article mjx-container")]
+            .filter(e => e.tabIndex >= 0 && e.scrollWidth <= e.clientWidth)
+            .map(e => e.outerHTML.slice(0, 100))"""
+    )
+    assert stops == []
+    path = ROOT / f"{name}.ipynb"
+    if path.is_file():
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        facts = [cell["metadata"].get("book", {}) for cell in cells]
+        for kind in ("Figure", "Table"):
+            wanted = sum(kind.lower() in fact for fact in facts)
+            found = page.locator(".book-caption").all_inner_texts()
+            numbers = [
+                int(n) for text in found for n in re.findall(rf"^{kind} (?:\d+\.)?(\d+)\.", text)
+            ]
+            assert numbers == list(range(1, wanted + 1)), kind
 
 
 # Each page is opened twice, and all that can be seen in one opening is checked there.
@@ -74,6 +122,8 @@ def test_a_page_from_a_server_has_no_fault_in_light_in_the_dark_and_on_a_phone(v
     page = visited.page
     assert page.evaluate("document.documentElement.dataset.theme") == "light"
     check_content(visited)
+    check_formulas_and_captions(page, name)
+    check_desktop(page, name)
     check_accessibility(page, ALL)
     page.add_style_tag(content="*, ::before, ::after { transition: none !important; }")
     page.emulate_media(color_scheme="dark")
