@@ -6,6 +6,7 @@ Each test reads a chapter as it lies in the repository. Whether the outputs are 
 
 import ast
 import copy
+import os
 import re
 import subprocess
 import sys
@@ -243,23 +244,33 @@ def test_the_file_is_tidy(path):
 
 
 def compare(folder, cells):
-    """Run strict nbval with the book's settings on a notebook of these cells; return its status."""
+    """Run strict nbval with the book's settings on a notebook of these cells; return its report."""
     notebook = nbformat.v4.new_notebook(cells=cells)
     tool.tidy(notebook)
     path = folder / "page.ipynb"
     nbformat.write(notebook, path)
     command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider"]
     settings = [f"--confcutdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), "-p", "conftest"]
-    return subprocess.run([*command, *settings, str(path)], cwd=ROOT, timeout=300).returncode
+    alone = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "nbval.plugin"}
+    run = [*command, *settings, str(path)]
+    return subprocess.run(run, cwd=ROOT, env=alone, timeout=300, capture_output=True, text=True)
 
 
 def test_a_changed_number_in_a_stored_output_fails_and_the_scale_is_tiny(tmp_path, monkeypatch):
     monkeypatch.setenv("TUTORIAL_SCALE", "full")
     line = "import os; print(os.environ['TUTORIAL_SCALE'], 0.25)"
-    for number, failed in (("0.25", 0), ("0.26", 1)):
-        output = nbformat.v4.new_output("stream", name="stdout", text=f"tiny {number}\n")
-        cell = nbformat.v4.new_code_cell(line, execution_count=1, outputs=[output])
-        assert compare(tmp_path, [cell]) == failed
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=f"tiny {number}\n")
+        for number in ("0.25", "0.26")
+    ]
+    cells = [
+        nbformat.v4.new_code_cell(line, execution_count=count, outputs=[output])
+        for count, output in enumerate(outputs, start=1)
+    ]
+    report = compare(tmp_path, cells)
+    assert report.returncode == 1
+    assert "1 failed, 1 passed" in report.stdout
+    assert "Cell 1" in report.stdout  # the second, counted from 0
 
 
 def test_only_what_has_changed_is_run_again(tmp_path, monkeypatch):
