@@ -113,6 +113,33 @@ def check_formulas_and_captions(page, name):
             assert numbers == list(range(1, wanted + 1)), kind
 
 
+def check_definitions(page):
+    """Check that the keyboard reaches each definition, and that a phone shows it whole."""
+    page.set_viewport_size(PHONE)
+    page.keyboard.press("Tab")  # what is focused after a key is focused visibly
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("article a.term")].filter((e) => {
+            if (!e.checkVisibility()) return false;
+            e.focus({ preventScroll: true });
+            const style = getComputedStyle(e, "::after");
+            const left = style.position === "fixed" ? 0 : e.getBoundingClientRect().left;
+            const right = left + parseFloat(style.left) + parseFloat(style.width);
+            return style.content === "none" || !(right <= innerWidth);
+        }).map((e) => e.textContent)"""
+    )
+    assert cut == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    missing = page.evaluate(
+        """async () => {
+            const links = [...document.querySelectorAll("article a[href*='references.html#']")];
+            if (!links.length) return [];
+            const text = await (await fetch("references.html")).text();
+            return links.map((e) => e.hash.slice(1)).filter((id) => !text.includes(`id="${id}"`));
+        }"""
+    )
+    assert missing == [], "citations without an entry"
+
+
 # Each page is opened twice, and all that can be seen in one opening is checked there.
 
 
@@ -130,6 +157,7 @@ def test_a_page_from_a_server_has_no_fault_in_light_in_the_dark_and_on_a_phone(v
     page.evaluate("document.documentElement.dataset.theme = 'dark'")
     check_accessibility(page, COLOURS)
     check_phone(page)
+    check_definitions(page)
 
 
 @every_page
@@ -158,9 +186,10 @@ def test_the_search_leads_to_the_section_whose_title_matches(visit, source):
 
 
 def test_the_search_reads_no_code(visit):
-    page = visit("search.html?q=zip(axes").page
-    page.wait_for_function("document.querySelector('.search-summary').textContent")
-    assert "Nothing found" in page.locator(".search-summary").inner_text()
+    for query in ("zip(axes", "enumerate"):
+        page = visit(f"search.html?q={query}").page
+        page.wait_for_function("document.querySelector('.search-summary').textContent")
+        assert "Nothing found" in page.locator(".search-summary").inner_text()
 
 
 def test_the_search_field_leads_to_the_results(visit):

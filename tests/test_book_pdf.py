@@ -65,5 +65,6 @@ def test_bars_are_drawn_on_a_light_ground(printed):
 def test_links_lead_into_the_book(printed):
     links = [a.get_object() for page in printed.pages for a in page.get("/Annots", [])]
     inside = [link for link in links if isinstance(link.get("/Dest"), list)]
+    assert not [a for a in links if str(a.get("/A", {}).get("/URI", "")).startswith("file:")]
     assert inside, "softmax and evaluation name one another"
     assert all(link["/Dest"][0].get_object() in printed.pages for link in inside)

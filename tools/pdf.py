@@ -73,17 +73,18 @@ def title_page(page) -> PdfReader:
 
 
 def lead_into_the_book(writer: PdfWriter, firsts: dict[str, int]) -> None:
-    """Make links between the book's pages lead to the chapter's first page of paper."""
+    """Make links between pages lead to the chapter's first page of paper; drop other files."""
     for sheet in writer.pages:
         for entry in sheet.get("/Annots", []):
             action = entry.get_object().get("/A", {})
             target = urlsplit(str(action.get("/URI", "")))
             name = f"book/{Path(unquote(target.path)).stem}"
-            if target.scheme == "file" and name in firsts:
+            if target.scheme == "file":
                 where = entry.get_object()
-                where.pop("/A")
-                first = writer.pages[firsts[name]].indirect_reference
-                where[NameObject("/Dest")] = ArrayObject([first, NameObject("/Fit")])
+                where.pop("/A")  # no address of the machine that printed it
+                if name in firsts:
+                    first = writer.pages[firsts[name]].indirect_reference
+                    where[NameObject("/Dest")] = ArrayObject([first, NameObject("/Fit")])
 
 
 def print_book(browser: Browser, parts: list[tuple[str, list[str]]], path: Path) -> int:
