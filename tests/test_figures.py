@@ -374,10 +374,11 @@ def test_a_figure_on_a_phone_and_on_a_wide_screen(chromium, tmp_path, name):
         assert 2 <= tries.count() <= 4
         # A finger that rests on it scrolls the page, wherever it lies, and changes nothing.
         touch = context.new_cdp_session(page)
-        for share in (0.35, 0.55, 0.8):
+        sliders = page.locator("input[type=range]").all()
+        for place, share in [*((root, s) for s in (0.35, 0.55)), *((s, 0.5) for s in sliders)]:
             page.evaluate("scrollTo(0, 0)")
-            box = root.bounding_box()
-            x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] * share
+            box = place.bounding_box()
+            x, y = box["x"] + box["width"] * 0.6, box["y"] + box["height"] * share
             for step in range(6):
                 kind = "touchMove" if step else "touchStart"
                 points = [{"x": x, "y": y - 25 * step}]
