@@ -12,20 +12,12 @@ def printed(chromium, addresses, tmp_path_factory):
     """Print two chapters, from a browser that prefers the dark."""
     path = tmp_path_factory.mktemp("pdf") / "book.pdf"
     parts = [("The layers", ["book/softmax"]), ("Judging", ["book/evaluation"])]
-    count = pdf.print_book(Dark(chromium), parts, path)
+    page = chromium.new_page(color_scheme="dark")
+    count = pdf.print_book(page, parts, path)
+    page.close()
     reader = PdfReader(path)
     assert len(reader.pages) == count
     return reader
-
-
-class Dark:
-    """A browser whose pages prefer the dark."""
-
-    def __init__(self, browser):
-        self.browser = browser
-
-    def new_page(self, **options):
-        return self.browser.new_page(color_scheme="dark", **options)
 
 
 def test_pages_are_numbered_throughout_and_titled(printed):

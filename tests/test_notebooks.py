@@ -274,20 +274,18 @@ def test_a_changed_number_in_a_stored_output_fails_and_the_scale_is_tiny(tmp_pat
 
 
 def test_only_what_has_changed_is_run_again(tmp_path, monkeypatch):
-    for name in ("pooling", "scale"):
-        (tmp_path / f"{name}.py").write_text("from tutorial_utils.inner import x\n")
-    (tmp_path / "inner.py").write_text("x = load_results('a')\n")
-    monkeypatch.setattr(tool, "PACKAGE", tmp_path / "tutorial_utils")
-    (tmp_path / "tutorial_utils").mkdir()
-    for path in tmp_path.glob("*.py"):
-        path.rename(tmp_path / "tutorial_utils" / path.name)
+    package = tmp_path / "tutorial_utils"
+    monkeypatch.setattr(tool, "PACKAGE", package)
+    package.mkdir()
+    (package / "pooling.py").write_text("from tutorial_utils.inner import x\n")
+    (package / "inner.py").write_text("x = 1\n")
     code = nbformat.v4.new_code_cell("from tutorial_utils.pooling import x")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("a"), code])
     before = tool.fingerprint(notebook)
     notebook.cells[0].source = "other words"
-    (tmp_path / "tutorial_utils" / "scale.py").write_text("not imported")
+    (package / "scale.py").write_text("not imported")
     assert tool.fingerprint(notebook) == before
-    (tmp_path / "tutorial_utils" / "inner.py").write_text("x = 2\n")  # two imports away
+    (package / "inner.py").write_text("x = 2\n")  # two imports away
     assert tool.fingerprint(notebook) != before
     code.source += "\nx"
     assert len({before, tool.fingerprint(notebook)}) == 2

@@ -16,7 +16,6 @@ from docutils import nodes
 from tutorial_utils.lab import Lab
 
 ROOT = Path(__file__).resolve().parents[1]
-LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 
 
 REFERENCE = {"errata", "glossary", "references"}
@@ -75,8 +74,6 @@ def find_pdf() -> Path | None:
 
 def set_substitutions(app, config) -> None:
     """Fill in ``{{ last_run }}`` and ``{{ wheel }}`` of index.md."""
-    facts = json.loads(LAST_RUN.read_text(encoding="utf-8"))
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     wheel = find_wheel()
     link = (
         f'<a href="../_static/{wheel.name}" download>{wheel.name}</a>' if wheel else "`make wheel`"
@@ -86,7 +83,7 @@ def set_substitutions(app, config) -> None:
     config.myst_substitutions |= {
         "made": f"{config.author}, {config.copyright}, version {citation['version']}"
         + (f", [the repository]({address})." if address else "."),
-        "last_run": f"on {facts['date']} with {versions}",
+        "last_run": front_page.last_run(),
         "wheel": link,
     }
 
@@ -138,11 +135,10 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
     """
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
-        first = re.search(
-            r"</h1>(?:\s*<div class=\"book-head.*?</div>)?.*?<p>(.*?)</p>", context["body"], re.S
-        )
-        words = re.sub(r"<[^>]+>|\s+", " ", first[1]) if first else ""
-        words = escape(" ".join(unescape(words).split())[:200], quote=True)
+        prose = re.sub(r'<div class="book-head">.*?</div>', "", context["body"], flags=re.S)
+        found = [re.sub(r"<[^>]+>", "", text) for text in re.findall(r"<p>(.*?)</p>", prose, re.S)]
+        first = next((text for text in found if len(text) > 60), "")  # no subtitle
+        words = escape(" ".join(unescape(first).split())[:200], quote=True)
         title = escape(unescape(re.sub(r"<[^>]+>", "", context.get("title", ""))), quote=True)
         context["metatags"] = context.get("metatags", "") + (
             f'<meta name="description" content="{words}">'

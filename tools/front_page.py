@@ -9,8 +9,16 @@ from statistics import mean
 from page_text import inline_plot
 
 ROOT = Path(__file__).resolve().parents[1]
+LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 REGIMES = (("scratch", "from scratch"), ("frozen", "frozen"), ("full", "fine-tuned"))
 COLORS = {"scratch": "#767676", "frozen": "#0072B2", "full": "#D55E00"}
+
+
+def last_run() -> str:
+    """Say when, and with which versions, the stored outputs were computed."""
+    facts = json.loads(LAST_RUN.read_text(encoding="utf-8"))
+    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
+    return f"on {facts['date']} with {versions}"
 
 
 def answer() -> str:

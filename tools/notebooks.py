@@ -21,12 +21,12 @@ from pathlib import Path
 import nbformat
 from address import read_address, setup_source
 from front import draw_front
+from front_page import LAST_RUN
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "tutorial_utils"
 RESULTS = ROOT / "benchmarks" / "results"
-LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
 SHOWN_VERSIONS = ("torch", "torchvision", "matplotlib", "scikit-learn", "numpy")
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 KEPT = ("tags", "mystnb", "book", "cellView", "jupyter")
@@ -43,10 +43,10 @@ def all_notebooks() -> list[Path]:
 
 def fingerprint(notebook) -> str:
     """Return a hash of what the outputs come from: code cells, the modules and results they use."""
-    texts = [c.source for c in notebook.cells if c.cell_type == "code" and not is_setup(c)]
+    todo = [c.source for c in notebook.cells if c.cell_type == "code" and not is_setup(c)]
     seen, found = hashlib.sha256(), set()
-    while texts:
-        text = texts.pop()
+    while todo:
+        text = todo.pop()
         seen.update(text.encode())
         names = re.findall(r"(?:from|import) (tutorial_utils[\w.]*)", text)
         paths = [PACKAGE.parent.joinpath(*name.split(".")) for name in names]
@@ -55,8 +55,7 @@ def fingerprint(notebook) -> str:
         for path in paths:
             if path not in found and path.is_file() and path.suffix in (".py", ".js", ".json"):
                 found.add(path)
-                texts.append(path.read_text(encoding="utf-8") if path.suffix == ".py" else "")
-                seen.update(path.read_bytes())
+                todo.append(path.read_text(encoding="utf-8"))
     return seen.hexdigest()[:16]
 
 

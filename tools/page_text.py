@@ -4,10 +4,8 @@ The notebooks hold only what JupyterLab and Colab show as it is meant. These fun
 notebook as it was read and return it with what a page can have more.
 """
 
-import base64
 import copy
 import re
-import struct
 from html import escape
 from pathlib import Path
 
@@ -158,17 +156,9 @@ def header(facts: dict, titles: dict[str, str]) -> str:
 
 
 def picture_width(cell: dict) -> int | None:
-    """Return the width in CSS pixels of a stored PNG of more than 100 dots an inch."""
-    for output in cell.get("outputs", []):
-        data = output.get("data", {}).get("image/png")
-        if data:
-            png = base64.b64decode("".join(data))
-            at = png.find(b"pHYs")
-            if at > 0:
-                inch = struct.unpack(">I", png[at + 4 : at + 8])[0] * 0.0254
-                if inch > 120:
-                    return round(struct.unpack(">I", png[16:20])[0] * 100 / inch)
-    return None
+    """Return the width in CSS pixels at which a cell's stored PNG is to be shown."""
+    found = [o.get("metadata", {}).get("image/png", {}) for o in cell.get("outputs", [])]
+    return next((facts["width"] for facts in found if "width" in facts), None)
 
 
 def inline_plot(svg: str, alt: str) -> str:

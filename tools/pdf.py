@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlsplit
 import yaml
 from address import read_address
 from browser import system_chromium
-from playwright.sync_api import Browser, sync_playwright
+from front_page import last_run
+from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, NameObject
 
@@ -47,18 +48,15 @@ def print_page(page, address: str, start: int) -> tuple[str, PdfReader]:
     """Print one built page; its first page of paper has the number ``start + 1``."""
     page.goto(address)
     page.evaluate(READY)
-    title = page.locator("article h1").first.evaluate("e => e.firstChild.parentNode.innerText")
-    title = title.strip().rstrip("#").strip()
+    title = page.locator("article h1").inner_text().rstrip("#").strip()
     page.add_style_tag(content=head_style(title, start))
-    printed = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
     return title, PdfReader(io.BytesIO(printed))
 
 
 def title_page(page) -> PdfReader:
     """Print the title page: what the book is, where it comes from, and what it was run with."""
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-    facts = json.loads((ROOT / "book" / "_assets" / "last_run.json").read_text(encoding="utf-8"))
-    versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
     name, _, _ = config["title"].partition(":")
     page.set_content(
         f"""<style>@page {{ size: A4; margin: 30mm 25mm; }} body {{ font: 12pt/1.5 sans-serif; }}
@@ -67,7 +65,7 @@ def title_page(page) -> PdfReader:
         <h1>{escape(name)}</h1><p class=sub>From convolution to fine-tuning</p>
         <p>{escape(config["author"])}, {config["copyright"]}. {escape(read_address())}</p>
         <p>Printed from the pages of the book, which answer when they are touched. Every number
-        was computed on {facts["date"]} with {escape(versions)}.</p>"""
+        was computed {escape(last_run())}.</p>"""
     )
     return PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
 
@@ -87,10 +85,10 @@ def lead_into_the_book(writer: PdfWriter, firsts: dict[str, int]) -> None:
                     where[NameObject("/Dest")] = ArrayObject([first, NameObject("/Fit")])
 
 
-def print_book(browser: Browser, parts: list[tuple[str, list[str]]], path: Path) -> int:
+def print_book(page: Page, parts: list[tuple[str, list[str]]], path: Path) -> int:
     """Print these pages of the built book into one file; return the number of its pages."""
     writer, firsts = PdfWriter(), {}
-    page = browser.new_page(viewport={"width": 900, "height": 1200})
+    page.set_viewport_size({"width": 900, "height": 1200})
     writer.append(title_page(page), import_outline=False)
     for caption, names in parts:
         above = None
@@ -102,7 +100,6 @@ def print_book(browser: Browser, parts: list[tuple[str, list[str]]], path: Path)
             writer.append(printed, import_outline=False)
             writer.add_outline_item(title=title, page_number=start, parent=above)
             print(f"{title}: pages {start + 1} to {len(writer.pages)}", flush=True)
-    page.close()
     lead_into_the_book(writer, firsts)
     writer.compress_identical_objects()
     writer.write(path)
@@ -116,5 +113,5 @@ if __name__ == "__main__":
         chromium = playwright.chromium.launch(
             executable_path=system_chromium(), args=["--no-sandbox"]
         )
-        count = print_book(chromium, pages_in_order(), PDF)
+        count = print_book(chromium.new_page(), pages_in_order(), PDF)
     print(f"The book on paper, {count} pages, {PDF.stat().st_size / 1e6:.1f} MB: {PDF.as_uri()}")
