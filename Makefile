@@ -83,7 +83,7 @@ serve: book ## build the book and serve it on http://localhost:8000
 	$(PY) -m http.server --directory $(HTML) 8000
 
 .PHONY: notebooks
-notebooks: $(VENV)/.installed ## run the notebooks and store their outputs; one of them: NB=book/pooling.ipynb
+notebooks: $(VENV)/.installed ## run what changed and store the outputs; one: NB=book/pooling.ipynb, all: NB=--all
 	$(PY) tools/notebooks.py $(NB)
 
 .PHONY: bench
