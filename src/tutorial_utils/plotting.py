@@ -11,16 +11,14 @@ from PIL import Image
 
 # Okabe and Ito's palette, told apart with every common colour blindness (jfly.uni-koeln.de/color).
 BLUE, ORANGE, GREEN, PINK = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
-SKY, VERMILION, YELLOW = "#56B4E9", "#D55E00", "#F0E442"
-COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, "#767676", YELLOW)
+SKY, VERMILION, YELLOW, GREY = "#56B4E9", "#D55E00", "#F0E442", "#767676"
+COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, VERMILION, GREY, YELLOW)
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 # One colour for each way to train and for each family of models, in every figure of the book. All
 # have a contrast of 3 or more on white and on the dark theme's ground; a family has its own marker
 # too, since nobody tells eleven colours apart.
-# INK is read on both; the book's pages turn it into their own ink.
-INK = "#757575"
-GREY, PURPLE, BROWN, TEAL = "#767676", "#8B6FE8", "#A6761D", "#2A93A8"
+PURPLE, BROWN, TEAL = "#8B6FE8", "#A6761D", "#2A93A8"
 METHOD_COLORS = {
     "scratch": GREY,
     "frozen": BLUE,
@@ -70,6 +68,7 @@ def family_of(name: str) -> str:
     raise ValueError(f"{name!r} belongs to none of {', '.join(FAMILY_NAMES)}.")
 
 
+INK = "#757575"  # of type and axes, read on white and on dark; the pages put their own in its place
 STYLE = {
     "figure.figsize": (5.0, 3.2),
     "figure.dpi": 100,
@@ -175,5 +174,5 @@ def show_images(
     for index, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
         axis.imshow(to_image(image), **imshow)
         if titles:
-            axis.set_title(titles[index], fontsize=9, loc="center")
+            axis.set_title(titles[index], fontsize=10, loc="center")
     return figure
