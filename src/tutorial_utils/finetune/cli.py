@@ -187,8 +187,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def check_early(options: argparse.Namespace) -> None:
     """Find what was mistyped before torch is loaded, which takes seconds."""
-    from tutorial_utils.finetune.archives import is_archive
-    from tutorial_utils.finetune.listing import check_folder
+    from tutorial_utils.photo_folder.archives import is_archive
+    from tutorial_utils.photo_folder.listing import check_folder
 
     for name in ("run", "start", "labels"):
         given = Path(getattr(options, name, None) or ".")
@@ -219,9 +219,9 @@ def torchvision_models() -> list[str]:
 
 def run_inspect(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils inspect``."""
-    from tutorial_utils.finetune.archives import unpacked
-    from tutorial_utils.finetune.inspect import inspect_photos
-    from tutorial_utils.finetune.split import split_photos
+    from tutorial_utils.photo_folder.archives import unpacked
+    from tutorial_utils.photo_folder.inspect import inspect_photos
+    from tutorial_utils.photo_folder.split import split_photos
 
     with unpacked(options.photos) as photos:
         found = inspect_photos(
@@ -252,8 +252,8 @@ def run_finetune(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
-    from tutorial_utils.finetune.archives import unpacked
     from tutorial_utils.finetune.inference import evaluate, evaluation_text
+    from tutorial_utils.photo_folder.archives import unpacked
 
     with unpacked(options.photos) as photos:
         found = evaluate(

@@ -19,10 +19,11 @@ from tutorial_utils.checkpoints import Classifier, eval_transform, load_classifi
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, mcnemar, wilson_interval
 from tutorial_utils.finetune.cpu_speed import fold_batchnorm
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.listing import photos_to_predict, printable
-from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.finetune.run_folder import RunFolder
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.listing import photos_to_predict
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, eval_loader
+from tutorial_utils.photo_folder.names import printable
 from tutorial_utils.training import predict
 
 

@@ -35,20 +35,11 @@ from tutorial_utils._files import (
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
 from tutorial_utils.errors import BookError, PhotosError, Stopped
 from tutorial_utils.evaluation import accuracy, fit_temperature, wilson_interval
-from tutorial_utils.finetune.archives import is_archive, unpack_photos
 from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.distributed import on_main_process
 from tutorial_utils.finetune.export import export_classifier
 from tutorial_utils.finetune.features import cache_features, feature_key, head_inputs
 from tutorial_utils.finetune.inference import Mirrored, write_predictions
-from tutorial_utils.finetune.inspect import (
-    FEW_TEST,
-    Photo,
-    as_row,
-    inspect_photos,
-    ordered_skips,
-)
-from tutorial_utils.finetune.loading import PhotoDataset
 from tutorial_utils.finetune.lr_finder import range_test, suggest
 from tutorial_utils.finetune.model_factory import build_model, choose_precision, pick_weights
 from tutorial_utils.finetune.probe import (
@@ -63,15 +54,24 @@ from tutorial_utils.finetune.probe import (
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.report import write_report
 from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, paste, versions
-from tutorial_utils.finetune.split import (
+from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
+from tutorial_utils.finetune.transforms import train_transform
+from tutorial_utils.models import head
+from tutorial_utils.photo_folder.archives import is_archive, unpack_photos
+from tutorial_utils.photo_folder.inspect import (
+    FEW_TEST,
+    Photo,
+    as_row,
+    inspect_photos,
+    ordered_skips,
+)
+from tutorial_utils.photo_folder.loading import PhotoDataset
+from tutorial_utils.photo_folder.split import (
     SHARES,
     components,
     copies_of_training,
     split_photos,
 )
-from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
-from tutorial_utils.finetune.transforms import train_transform
-from tutorial_utils.models import head
 
 MAY_CHANGE = {"epochs", "patience", "workers"}  # of a recipe, when a run goes on
 MARGIN = 1.64  # standard errors by which fine-tuning must beat the probe (one-sided 95 %)

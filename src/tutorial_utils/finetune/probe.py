@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.split import stratified_folds
 from tutorial_utils.models import head, replace_head
+from tutorial_utils.photo_folder.split import stratified_folds
 
 L2 = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 FOLDS = 5

@@ -26,10 +26,10 @@ from tutorial_utils._decoding import read_photo
 from tutorial_utils._files import read_lines, read_state, write_bytes
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, wilson_interval
-from tutorial_utils.finetune.inspect import FEW_TEST
-from tutorial_utils.finetune.listing import printable
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.run_folder import RunFolder, paste
+from tutorial_utils.photo_folder.inspect import FEW_TEST
+from tutorial_utils.photo_folder.names import printable
 from tutorial_utils.plotting import BLUE, ORANGE, STYLE
 
 MISTAKES = 12  # photos shown

@@ -24,7 +24,6 @@ from torch.utils.data import DataLoader, Sampler, Subset
 from tutorial_utils.errors import DivergedError, PhotosError
 from tutorial_utils.finetune.distributed import gather_rows, shard_range
 from tutorial_utils.finetune.features import DTYPES
-from tutorial_utils.finetune.loading import PhotoDataset, batches, derive_seed, eval_loader
 from tutorial_utils.finetune.model_factory import (
     default_micro_batches,
     logits_and_loss,
@@ -33,6 +32,7 @@ from tutorial_utils.finetune.model_factory import (
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.transforms import mixer
 from tutorial_utils.models import parameter_groups
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, derive_seed, eval_loader
 from tutorial_utils.training import predict
 
 

@@ -15,8 +15,10 @@ from tqdm.auto import tqdm
 
 from tutorial_utils._decoding import decode, open_header
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.duplicates import difference_hash, frequency_hash, near_groups
-from tutorial_utils.finetune.listing import HOW, SPLITS, Listing, PhotoFile, list_photos, printable
+from tutorial_utils.photo_folder.duplicates import difference_hash, frequency_hash, near_groups
+from tutorial_utils.photo_folder.listing import list_photos
+from tutorial_utils.photo_folder.names import SPLITS, printable
+from tutorial_utils.photo_folder.walk import HOW, Listing, PhotoFile
 
 HASH_SIZE = 64  # JPEGs are decoded at a scale that leaves the shorter side this long, for hashes
 IMBALANCE = 3.0  # largest class / smallest class from which the summary speaks of imbalance

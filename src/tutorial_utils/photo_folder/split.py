@@ -10,8 +10,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.inspect import Inspection, Photo
-from tutorial_utils.finetune.listing import SPLITS
+from tutorial_utils.photo_folder.inspect import Inspection, Photo
+from tutorial_utils.photo_folder.names import SPLITS
 
 SHARES = (0.7, 0.15, 0.15)
 
