@@ -335,15 +335,8 @@ def origin(config: dict, result: dict) -> str:
         if config.get("test_opened") == 1 and "test" in result
         else ""
     )
-    e = result["evidence"]
-    compared = ""
-    if e:
-        compared = (
-            f"On {e['photos']} validation photos the probe was right on {e['probe_right']} and "
-            f"fine-tuning on {e['tuned_right']}; its loss was {abs(e['loss_gain']):.3f} "
-            f"{'lower' if e['loss_gain'] > 0 else 'higher'} with a standard error of "
-            f"{e['standard_error']:.3f}. "
-        )
+    compared = result["evidence"].get("said", "")
+    compared = compared and f"{compared[0].upper()}{compared[1:]}. "
     return (
         f"Result of {how}. {compared}{used}Made on {config.get('date', '')} in "
         f"{result['cpu_seconds']:.0f} seconds of CPU time."

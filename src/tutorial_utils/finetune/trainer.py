@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from tutorial_utils.errors import DivergedError, PhotosError
+from tutorial_utils.evaluation import accuracy
 from tutorial_utils.finetune.distributed import gather_rows, shard_range
 from tutorial_utils.finetune.features import DTYPES
 from tutorial_utils.finetune.model_factory import (
@@ -206,7 +207,7 @@ class Trainer:
             "lr": rate,
             "train_loss": now.loss / now.photos,
             "validation_loss": nn.functional.cross_entropy(logits, labels).item(),
-            "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
+            "accuracy": accuracy(logits, labels),
         }
         now.epoch, now.step, now.loss, now.photos = now.epoch + 1, 0, 0.0, 0
         return row

@@ -1,6 +1,5 @@
 """What is in a folder of photos: read once, before any training, and said in plain words."""
 
-import dataclasses
 import hashlib
 import os
 from collections import Counter, deque
@@ -298,8 +297,3 @@ def _duplicate_lines(found: Inspection, name: str, groups: list[list[int]]) -> I
     for group in (telling or members)[:LISTED]:
         rest = f" and {len(group) - 3} more" if len(group) > 3 else ""
         yield "  " + " = ".join(photo.path for photo in group[:3]) + rest
-
-
-def as_row(photo: Photo, split: str) -> dict:
-    """Return a photo as plain values, with the split that it was given."""
-    return {**dataclasses.asdict(photo), "split": split}

@@ -7,13 +7,12 @@ import glob
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.photo_folder.class_folders import from_folders
 from tutorial_utils.photo_folder.labels import compiled, from_names, from_table, table_hint
-from tutorial_utils.photo_folder.names import natural_key, quoted
+from tutorial_utils.photo_folder.names import natural_key, nearest_path, quoted
 from tutorial_utils.photo_folder.walk import HEIC, HOW, Listing, Walk, why_no_photo
 
 
@@ -75,11 +74,7 @@ def check_folder(root: Path) -> None:
     if str(root).startswith(("http:", "https:")):
         raise PhotosError(f"{root} is an address; download it first and give the file's name.")
     if not root.exists():
-        near = []
-        if root.parent.is_dir():
-            near = get_close_matches(root.name, [p.name for p in root.parent.iterdir()], 1)
-        hint = f" Did you mean {root.parent / near[0]}?" if near else ""
-        raise PhotosError(f"there is no folder {root}.{hint} {HOW}")
+        raise PhotosError(f"there is no folder {root}.{nearest_path(root)} {HOW}")
     if root.suffix.lower() in (".csv", ".tsv") and root.is_file():
         raise PhotosError(f"{root} is a table: name the folder of photos, and the table with "
                           f"--labels {root.name}.")  # fmt: skip

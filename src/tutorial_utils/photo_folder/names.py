@@ -3,6 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
 
 from tutorial_utils.errors import PhotosError
 
@@ -65,6 +67,19 @@ def unique_classes(place: str, folders: dict[str, str]) -> dict[str, str]:
                 "one."
             )
     return {same_name(n): folders[n] for n in sorted(folders, key=natural_key)}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error: a question that names what was probably meant, or nothing."""
+    near = get_close_matches(name, list(known), 3, 0.5)
+    return f" Did you mean {' or '.join(near)}?" if near else ""
+
+
+def nearest_path(path: Path) -> str:
+    """Return the end of an error about a path that is not there, likewise."""
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = get_close_matches(path.name, beside, 1)
+    return f" Did you mean {path.parent / near[0]}?" if near else ""
 
 
 def is_hidden(name: str) -> bool:
