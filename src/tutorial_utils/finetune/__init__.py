@@ -11,8 +11,10 @@ import importlib
 _PLACES = {
     "Recipe": "finetune.recipe", "finetune": "finetune.pipeline", "Result": "finetune.pipeline",
     "fit_probe": "finetune.probe", "cross_validate": "finetune.probe",
-    "predict_files": "finetune.inference", "evaluate": "finetune.inference",
-    "compare": "finetune.inference", "write_report": "finetune.report",
+    "load": "finetune.inference", "predict_files": "finetune.inference",
+    "csv_rows": "finetune.inference", "evaluate": "finetune.inference",
+    "evaluation_text": "finetune.inference", "compare": "finetune.inference",
+    "write_report": "finetune.report",
     "export_classifier": "finetune.export", "list_photos": "photo_folder.listing",
     "inspect_photos": "photo_folder.inspect", "split_photos": "photo_folder.split",
 }  # fmt: skip
