@@ -25,6 +25,7 @@ from tutorial_utils._files import read_lines, read_state, write_json, write_line
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
 from tutorial_utils.errors import BookError, PhotosError, Stopped
 from tutorial_utils.evaluation import accuracy, fit_temperature
+from tutorial_utils.finetune.augmentation import train_transform
 from tutorial_utils.finetune.distributed import on_main_process
 from tutorial_utils.finetune.export import export_classifier
 from tutorial_utils.finetune.features import cache_features, feature_key, head_inputs
@@ -51,7 +52,6 @@ from tutorial_utils.finetune.run_folder import (
     write_csv,
 )
 from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
-from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
 from tutorial_utils.photo_folder.archives import is_archive, unpack_photos
 from tutorial_utils.photo_folder.inspect import FEW_TEST, Photo, inspect_photos, ordered_skips

@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Sampler, Subset
 
 from tutorial_utils.errors import DivergedError, PhotosError
 from tutorial_utils.evaluation import accuracy
+from tutorial_utils.finetune.augmentation import mixer
 from tutorial_utils.finetune.distributed import gather_rows, shard_range
 from tutorial_utils.finetune.features import DTYPES
 from tutorial_utils.finetune.model_factory import (
@@ -31,7 +32,6 @@ from tutorial_utils.finetune.model_factory import (
     training_mode,
 )
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.transforms import mixer
 from tutorial_utils.models import parameter_groups
 from tutorial_utils.photo_folder.loading import PhotoDataset, batches, derive_seed, eval_loader
 from tutorial_utils.training import predict
