@@ -29,11 +29,11 @@ from torch import nn
 
 from tutorial_utils.checkpoints import eval_transform
 from tutorial_utils.finetune.features import cache_features
-from tutorial_utils.finetune.inspect import Photo, inspect_photos
-from tutorial_utils.finetune.listing import list_photos
-from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.finetune.probe import fit_probe
-from tutorial_utils.finetune.split import split_photos
+from tutorial_utils.photo_folder.inspect import Photo, inspect_photos
+from tutorial_utils.photo_folder.listing import list_photos
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, eval_loader
+from tutorial_utils.photo_folder.split import split_photos
 from tutorial_utils.results import save_results
 
 COUNTS = (1_000, 5_000, 20_000, 50_000, 100_000)

@@ -19,12 +19,12 @@ import torch
 from tutorial_utils.checkpoints import eval_transform
 from tutorial_utils.evaluation import mcnemar
 from tutorial_utils.finetune.features import cache_features, head_inputs
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.loading import PhotoDataset
 from tutorial_utils.finetune.model_factory import build_model
 from tutorial_utils.finetune.probe import cross_validate, fit_probe, probe_logits
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.split import split_photos
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.loading import PhotoDataset
+from tutorial_utils.photo_folder.split import split_photos
 from tutorial_utils.results import save_results
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune import archives
-from tutorial_utils.finetune.archives import unpack_photos
+from tutorial_utils.photo_folder import archives
+from tutorial_utils.photo_folder.archives import unpack_photos
 
 FILES = {"photos/cat/1.jpg": b"one", "photos/狗 🐕/2 2.jpg": b"two" * 1000, "photos/cat/3.jpg": b""}
 

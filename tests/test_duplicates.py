@@ -11,8 +11,8 @@ from photo_folders import photo
 from PIL import Image, ImageEnhance
 from scipy.fft import dctn
 
-from tutorial_utils.finetune import duplicates
-from tutorial_utils.finetune.duplicates import (
+from tutorial_utils.photo_folder import duplicates
+from tutorial_utils.photo_folder.duplicates import (
     DETAIL_DISTANCE,
     DISTANCE,
     PLAIN,

@@ -15,8 +15,7 @@ from torchvision.models.inception import InceptionOutputs
 from tutorial_utils.errors import DivergedError, PhotosError
 from tutorial_utils.finetune import model_factory
 from tutorial_utils.finetune import trainer as engine
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.loading import PhotoDataset
+from tutorial_utils.finetune.augmentation import train_transform
 from tutorial_utils.finetune.lr_finder import range_test, suggest
 from tutorial_utils.finetune.model_factory import (
     build_model,
@@ -32,8 +31,9 @@ from tutorial_utils.finetune.trainer import (
     stop_requests,
     warmup_cosine,
 )
-from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import parameter_groups
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.loading import PhotoDataset
 
 QUICK = {"image_size": 32, "batch_size": 7, "epochs": 2, "augmentation": "none", "regime": "full",
          "ema": 0.0}  # fmt: skip

@@ -303,6 +303,19 @@ def test_a_new_run_starts_from_an_own_model_with_one_more_class(photos, unbroken
     assert new["fc.weight"].shape[0] == 4
 
 
+def test_auto_precision_is_decided_once_also_if_the_run_goes_on_elsewhere(
+    photos, tmp_path, monkeypatch
+):
+    for epochs, fast in ((1, "float32"), (2, "bfloat16")):  # on another machine the second time
+        monkeypatch.setattr(module, "choose_precision", lambda device, fast=fast: fast)
+        lines, recipe = [], {"precision": "auto", "epochs": epochs}
+        quietly(photos, tmp_path / "run", recipe, resume=epochs > 1, log=lines.append)
+        config = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert config["recipe"]["precision"] == "float32"
+        assert any(line.startswith("fine-tuning in float32") for line in lines)
+    assert last_epoch(tmp_path / "run") == 2
+
+
 def test_a_damaged_checkpoint_is_said(photos, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(Stopped):

@@ -15,9 +15,9 @@ from photo_folders import make_folders, photo
 from PIL import Image
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune import inspect as inspection
-from tutorial_utils.finetune.inspect import Inspection, Photo, inspect_photos
-from tutorial_utils.finetune.split import split_photos
+from tutorial_utils.photo_folder import inspect as inspection
+from tutorial_utils.photo_folder.inspect import Inspection, Photo, inspect_photos
+from tutorial_utils.photo_folder.split import split_photos
 
 
 def inspect(root, **options):

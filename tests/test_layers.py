@@ -1,4 +1,4 @@
-"""The package's two parts and their one direction: the program imports the lessons, never back."""
+"""The package's parts and their one direction: finetune -> photo_folder -> lessons, never back."""
 
 import ast
 import re
@@ -8,7 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutorial_utils"
 LESSONS = 2200  # lines of Python: a learner reads them in an hour
-ROOMS = ("finetune", "interactive", "lab")
+PROGRAM = {"photo_folder": 1560, "finetune": 3700}
+ROOMS = ("finetune", "photo_folder", "interactive", "lab")
 
 
 def imported(source, package):
@@ -41,10 +42,14 @@ def test_a_lesson_imports_no_room(path):
     assert rooms_of(path) == set()
 
 
-def test_figures_and_the_lab_do_not_import_the_program():
-    for room in ("interactive", "lab"):
-        for path in (PACKAGE / room).rglob("*.py"):
-            assert "finetune" not in rooms_of(path), path.name
+@pytest.mark.parametrize(
+    ("room", "others"),
+    [("interactive", set()), ("lab", set()), ("photo_folder", set()),
+     ("finetune", {"photo_folder"})],
+)  # fmt: skip
+def test_a_room_imports_only_what_lies_below_it(room, others):
+    for path in (PACKAGE / room).rglob("*.py"):
+        assert rooms_of(path) <= {room, *others}, path.name
 
 
 @pytest.mark.parametrize(
@@ -60,9 +65,17 @@ def test_an_import_that_runs_back_is_seen(line):
     assert rooms_used(line, ("tutorial_utils",)) == {"finetune"}
 
 
+def lines_in(folder):
+    return sum(len(p.read_text(encoding="utf-8").splitlines()) for p in folder.glob("*.py"))
+
+
 def test_the_lessons_stay_small_enough_to_be_read():
-    lines = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in PACKAGE.glob("*.py"))
-    assert lines < LESSONS
+    assert lines_in(PACKAGE) < LESSONS
+
+
+@pytest.mark.parametrize("room", PROGRAM)
+def test_the_program_stays_small_enough_to_be_kept(room):
+    assert lines_in(PACKAGE / room) < PROGRAM[room]
 
 
 # What every chapter uses and none teaches.

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.listing import list_photos
+from tutorial_utils.photo_folder.listing import list_photos
 
 ODD_NAMES = ["a b.jpg", "照片 1.jpg", "🐈.JPG", "ü.jpeg", "-rf.png", "%20.webp", "'\"$HOME;.gif"]
 

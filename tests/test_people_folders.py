@@ -22,15 +22,16 @@ from torchvision.models import list_models
 from tutorial_utils import _decoding
 from tutorial_utils.checkpoints import eval_transform, load_classifier, predict_photo
 from tutorial_utils.errors import PhotosError, Stopped
-from tutorial_utils.finetune import listing
-from tutorial_utils.finetune.cli import main, torchvision_models
+from tutorial_utils.finetune.cli import main
 from tutorial_utils.finetune.inference import answer_of, evaluate, predict_files
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.listing import HEIC, list_photos, photos_to_predict
 from tutorial_utils.finetune.pipeline import finetune
-from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.recipe import Recipe, torchvision_models
 from tutorial_utils.finetune.report import training
-from tutorial_utils.finetune.split import split_photos
+from tutorial_utils.photo_folder import walk
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.listing import list_photos, photos_to_predict
+from tutorial_utils.photo_folder.split import split_photos
+from tutorial_utils.photo_folder.walk import HEIC
 
 
 def make(root, *paths):
@@ -158,7 +159,7 @@ def test_photos_without_an_ending_and_mpo_are_photos(tmp_path):
 def without_heif(monkeypatch):
     plain = frozenset({".jpg", ".png"})
     monkeypatch.setattr(_decoding, "photo_suffixes", lambda: plain)
-    monkeypatch.setattr(listing, "photo_suffixes", lambda: plain)
+    monkeypatch.setattr(walk, "photo_suffixes", lambda: plain)
 
 
 @pytest.mark.usefixtures("without_heif")

@@ -14,8 +14,8 @@ from tutorial_utils._decoding import read_photo
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.finetune import features
 from tutorial_utils.finetune.features import cache_features, feature_key
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.loading import PhotoDataset, batches, derive_seed, eval_loader
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, derive_seed, eval_loader
 
 PLAIN = v2.Compose([v2.Resize((24, 32)), v2.ToImage(), v2.ToDtype(torch.float32, scale=True)])
 CHANCE = v2.Compose(

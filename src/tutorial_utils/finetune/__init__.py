@@ -1,18 +1,22 @@
 """The fine-tuning program: from a folder of photos to a model, a report and predictions.
 
-It imports the lessons (``tutorial_utils``); no lesson imports it. The command ``tutorial-utils`` is
-in ``cli``, the path of a run in ``pipeline``, the training loop in ``trainer``. Names are imported
-when they are first used, so that the command line answers before torch is loaded. Chapter: *Your
-own photos*.
+It imports ``photo_folder``, which reads and divides the photos, and the lessons; neither imports
+it. The command ``tutorial-utils`` is in ``cli``, the path of a run in ``pipeline``, the training
+loop in ``trainer``. Names are imported when they are first used, so that the command line answers
+before torch is loaded. Chapter: *Your own photos*.
 """
 
 import importlib
 
 _PLACES = {
-    "Recipe": "recipe", "finetune": "pipeline", "Result": "pipeline", "inspect_photos": "inspect",
-    "split_photos": "split", "fit_probe": "probe", "cross_validate": "probe",
-    "predict_files": "inference", "evaluate": "inference", "compare": "inference",
-    "write_report": "report", "export_classifier": "export", "list_photos": "listing",
+    "Recipe": "finetune.recipe", "finetune": "finetune.pipeline", "Result": "finetune.pipeline",
+    "fit_probe": "finetune.probe", "cross_validate": "finetune.probe",
+    "load": "finetune.inference", "predict_files": "finetune.inference",
+    "csv_rows": "finetune.inference", "evaluate": "finetune.inference",
+    "evaluation_text": "finetune.inference", "compare": "finetune.inference",
+    "write_report": "finetune.report",
+    "export_classifier": "finetune.export", "list_photos": "photo_folder.listing",
+    "inspect_photos": "photo_folder.inspect", "split_photos": "photo_folder.split",
 }  # fmt: skip
 __all__ = sorted(_PLACES)
 
@@ -20,7 +24,7 @@ __all__ = sorted(_PLACES)
 def __getattr__(name: str):
     if name not in _PLACES:
         raise AttributeError(f"{__name__} has no {name}")
-    return getattr(importlib.import_module(f"{__name__}.{_PLACES[name]}"), name)
+    return getattr(importlib.import_module(f"tutorial_utils.{_PLACES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -10,18 +10,21 @@ tutorial-utils compare RUN1 RUN2
 import argparse
 import csv
 import dataclasses
-import importlib.util
 import json
-import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
+from itertools import islice
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
+from tutorial_utils import finetune as program  # loads torch when one of its names is first used
 from tutorial_utils.errors import BookError, CheckpointError, RecipeError
 from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.photo_folder.archives import is_archive, unpacked
+from tutorial_utils.photo_folder.listing import check_folder
+from tutorial_utils.photo_folder.names import nearest_path
 
 INTERRUPTED, FAILED = 130, 2
 EXAMPLES = {
@@ -66,34 +69,36 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     types = get_type_hints(Recipe)
     for f in dataclasses.fields(Recipe):
         name, text = "--" + f.name.replace("_", "-"), f.metadata["help"].replace("%", "%%")
-        if types[f.name] is bool:
-            action = argparse.BooleanOptionalAction
-            group.add_argument(name, action=action, default=None, help=text)
+        kind = (get_args(types[f.name]) or (types[f.name],))[0]
+        if kind is bool:
+            group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
             continue
-        kind = {int: int, float: float, int | None: int}.get(types[f.name], str)
         default = "" if f.default is None else f" (default: {f.default})"
-        group.add_argument(
-            name, type=kind, default=None, choices=f.metadata["among"] or None, help=text + default,
-            metavar=None if f.metadata["among"] else kind.__name__.upper(),
-        )  # fmt: skip
+        among = f.metadata["among"] or None
+        metavar = None if among else kind.__name__.upper()
+        group.add_argument(name, type=kind, choices=among, metavar=metavar, help=text + default)
 
 
 def add_layout_options(parser: argparse.ArgumentParser) -> None:
     """Give the parser the options that say how to read a folder."""
     group = parser.add_argument_group("how to read the folder (if class folders do not say it)")
-    text = "a table with the columns file, label and perhaps split, group"
-    group.add_argument("--labels", metavar="CSV", help=text)
-    text = "a regular expression that finds the class in a file's path"
-    group.add_argument("--label-pattern", metavar="PATTERN", help=text)
-    group.add_argument("--groups", metavar="PATTERN", help="a regular expression that finds what "
-                       "belongs together (a patient, a burst) in a file's path")  # fmt: skip
-    group.add_argument("--classes", metavar="A,B,...", help="take only these class folders")
+    for name, metavar, text in (
+        ("--labels", "CSV", "a table with the columns file, label and perhaps split, group"),
+        ("--label-pattern", "PATTERN", "a regular expression: the class in a file's path"),
+        ("--groups", "PATTERN", "a regular expression: what belongs together (a patient, a burst)"),
+        ("--classes", "A,B,...", "take only these class folders"),
+    ):  # fmt: skip
+        group.add_argument(name, metavar=metavar, help=text)
+
+
+def given(options: argparse.Namespace, names: Sequence[str]) -> dict:
+    """Return those of the options that the command line gives."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
 def layout_of(options: argparse.Namespace) -> dict:
     """Return the given layout options."""
-    names = ("labels", "label_pattern", "groups", "classes")
-    found = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    found = given(options, ("labels", "label_pattern", "groups", "classes"))
     if "classes" in found:
         found["classes"] = [name.strip() for name in found["classes"].split(",")]
     return found
@@ -101,16 +106,14 @@ def layout_of(options: argparse.Namespace) -> dict:
 
 def recipe_of(options: argparse.Namespace) -> Recipe | None:
     """Return the recipe that the options ask for; None if they ask for nothing."""
-    names = [f.name for f in dataclasses.fields(Recipe)]
-    given = {n: getattr(options, n) for n in names if getattr(options, n) is not None}
+    fields = given(options, [f.name for f in dataclasses.fields(Recipe)])
     if options.recipe is None:
-        return Recipe(**given) if given else None
+        return Recipe(**fields) if fields else None
     try:
-        with open(options.recipe, encoding="utf-8") as file:
-            stored = Recipe.from_json(file.read())
+        stored = Recipe.from_json(Path(options.recipe).read_text(encoding="utf-8"))
     except OSError as error:
         raise RecipeError(f"{options.recipe} cannot be read: {error.strerror}.") from None
-    return dataclasses.replace(stored, **given)
+    return dataclasses.replace(stored, **fields)
 
 
 def package_version() -> str:
@@ -138,9 +141,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     look = command("inspect", "what would be learned from a folder, without training", run_inspect)
     look.add_argument("photos", metavar="PHOTOS", help="a folder of photos, or a zip of it")
-    look.add_argument("--json", action="store_true", help="print JSON, every skip in it")
     look.add_argument("--max-pixels", type=int, help="largest photo that is read")
-    add_layout_options(look)
 
     tune = command("finetune", "from a folder of photos to a model and a report", run_finetune)
     tune.add_argument(
@@ -150,10 +151,8 @@ def make_parser() -> argparse.ArgumentParser:
     tune.add_argument("--resume", action="store_true", help="go on with the run in RUN")
     tune.add_argument("--auto-batch", action="store_true", help="halve what is computed at once "
                       "when the memory does not suffice; the result stays")  # fmt: skip
-    tune.add_argument("--cpu", action="store_true", help="leave a GPU alone")
     tune.add_argument("--export", choices=["onnx", "torch"], action="append", default=[],
                       help="also write the model in this form, checked to be equal")  # fmt: skip
-    add_layout_options(tune)
     add_recipe_options(tune)
 
     judge = command("evaluate", "measure a run's model on other photos", run_evaluate)
@@ -161,10 +160,7 @@ def make_parser() -> argparse.ArgumentParser:
     judge.add_argument("photos", metavar="PHOTOS", help="class folders named like its classes")
     judge.add_argument("--split", choices=["train", "validation", "test", "all"],
                        help="of a folder with splits (default: test)")  # fmt: skip
-    judge.add_argument("--json", action="store_true", help="print JSON")
     judge.add_argument("--report", metavar="FILE", help="also write a report (HTML)")
-    judge.add_argument("--cpu", action="store_true", help="leave a GPU alone")
-    add_layout_options(judge)
 
     predict = command("predict", "name what is on photos", run_predict)
     predict.add_argument("run", metavar="RUN", help="a run's folder, or a saved classifier")
@@ -172,11 +168,15 @@ def make_parser() -> argparse.ArgumentParser:
                          help="photos, folders, patterns; - reads a list from stdin")  # fmt: skip
     predict.add_argument("--top", type=int, default=3, help="classes to print (default: 3)")
     predict.add_argument("--csv", metavar="CSV", help="write all probabilities to this table")
-    predict.add_argument("--json", action="store_true", help="print a JSON object for each photo")
     predict.add_argument("--workers", type=int, default=0, help="processes that read photos")
     predict.add_argument("--batch-size", type=int, default=16, help="photos computed at once")
-    predict.add_argument("--cpu", action="store_true", help="leave a GPU alone")
 
+    for one in (look, tune, judge):
+        add_layout_options(one)
+    for one in (tune, judge, predict):
+        one.add_argument("--cpu", action="store_true", help="leave a GPU alone")
+    for one in (look, judge, predict):
+        one.add_argument("--json", action="store_true", help="print JSON, all that was found")
     for one in (look, tune, judge, predict):
         one.add_argument("--quiet", action="store_true", help="no progress bars")
 
@@ -186,51 +186,25 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def check_early(options: argparse.Namespace) -> None:
-    """Find what was mistyped before torch is loaded, which takes seconds."""
-    from tutorial_utils.finetune.archives import is_archive
-    from tutorial_utils.finetune.listing import check_folder
-
+    """Find which path was mistyped before torch is loaded, which takes seconds."""
     for name in ("run", "start", "labels"):
-        given = Path(getattr(options, name, None) or ".")
-        if not given.exists():
-            beside = [p.name for p in given.parent.iterdir()] if given.parent.is_dir() else []
-            near = get_close_matches(given.name, beside, 1)
-            hint = f" Did you mean {given.parent / near[0]}?" if near else ""
+        path = Path(getattr(options, name, None) or ".")
+        if not path.exists():
             kind = "file" if name == "labels" else "run"
-            raise CheckpointError(f"there is no {kind} {given}.{hint}")
+            raise CheckpointError(f"there is no {kind} {path}.{nearest_path(path)}")
     photos = getattr(options, "photos", None)
     if photos and not getattr(options, "resume", False) and not is_archive(photos):
         check_folder(Path(photos))
-    if model := getattr(options, "model", None):
-        names = torchvision_models()
-        if names and model not in names:
-            near = get_close_matches(model, names, 3, 0.5)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise RecipeError(f"torchvision has no classifier {model!r}.{hint}")
-
-
-def torchvision_models() -> list[str]:
-    """Return the names of torchvision's classifiers, read from its files without importing it."""
-    found = importlib.util.find_spec("torchvision")
-    files = Path(found.origin).parent.glob("models/*.py") if found else []
-    pattern = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)", re.MULTILINE)
-    return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]
 
 
 def run_inspect(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils inspect``."""
-    from tutorial_utils.finetune.archives import unpacked
-    from tutorial_utils.finetune.inspect import inspect_photos
-    from tutorial_utils.finetune.split import split_photos
-
+    progress = not (options.json or options.quiet)
     with unpacked(options.photos) as photos:
-        found = inspect_photos(
-            photos,
-            not (options.json or options.quiet),
-            max_pixels=options.max_pixels,
-            **layout_of(options),
+        found = program.inspect_photos(
+            photos, progress, max_pixels=options.max_pixels, **layout_of(options)
         )
-    sizes = {name: len(part) for name, part in split_photos(found).items()}
+    sizes = {name: len(part) for name, part in program.split_photos(found).items()}
     if options.json:
         print(json.dumps(found.to_json() | {"would_split": sizes}, indent=1))
     else:
@@ -240,10 +214,8 @@ def run_inspect(options: argparse.Namespace) -> None:
 
 def run_finetune(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils finetune``."""
-    recipe = recipe_of(options)
-    from tutorial_utils.finetune.pipeline import finetune
-
-    finetune(
+    recipe = recipe_of(options)  # what is wrong in it is said before torch is loaded
+    program.finetune(
         options.photos, options.out, recipe, options.resume,
         auto_batch=options.auto_batch, cpu=options.cpu, export=options.export,
         progress=not options.quiet, layout=layout_of(options),
@@ -252,47 +224,23 @@ def run_finetune(options: argparse.Namespace) -> None:
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
-    from tutorial_utils.finetune.archives import unpacked
-    from tutorial_utils.finetune.inference import evaluate, evaluation_text
-
     with unpacked(options.photos) as photos:
-        found = evaluate(
+        found = program.evaluate(
             options.run, photos, options.split, options.report, options.cpu,
             progress=not (options.json or options.quiet), **layout_of(options),
         )  # fmt: skip
-    print(json.dumps(found) if options.json else evaluation_text(found))
+    print(json.dumps(found) if options.json else program.evaluation_text(found))
 
 
 def run_predict(options: argparse.Namespace) -> None:
-    """Do ``tutorial-utils predict``."""
+    """Do ``tutorial-utils predict``; each answer is printed as it comes, or all go into a table."""
     if options.top < 1:
         raise RecipeError(f"--top must be at least 1, got {options.top}.")
-    from tutorial_utils.finetune.inference import best_device, csv_rows, load, predict_files
-
-    answers = list_and_print(
-        predict_files(
-            options.run, options.files, options.batch_size, options.workers,
-            best_device(options.cpu), progress=bool(options.csv) and not options.quiet,
-        ),
-        options,
-    )  # fmt: skip
-    if options.csv:
-        classes = load(options.run).classes
-        try:
-            with open(options.csv, "w", encoding="utf-8", errors="surrogateescape",
-                      newline="") as file:  # fmt: skip
-                csv.writer(file).writerows(csv_rows(answers, classes))
-        except OSError as error:
-            raise RecipeError(f"{options.csv} cannot be written: {error.strerror}.") from None
-        print(f"{len(answers)} photos: {options.csv}")
-    if any(answer.error for answer in answers):
-        raise SystemExit(FAILED)
-
-
-def list_and_print(found, options: argparse.Namespace) -> list:
-    """Print each answer as it comes, unless it goes into a table, and return all."""
     answers = []
-    for answer in found:
+    for answer in program.predict_files(
+        options.run, options.files, options.batch_size, options.workers,
+        "cpu" if options.cpu else None, progress=bool(options.csv) and not options.quiet,
+    ):  # fmt: skip
         answers.append(answer)
         if options.json:
             row = answer.to_json()
@@ -301,18 +249,31 @@ def list_and_print(found, options: argparse.Namespace) -> list:
         elif answer.error:
             print(answer.error, file=sys.stderr)
         elif not options.csv:
-            both = list(zip(answer.classes, answer.probabilities, strict=True))[: options.top]
+            both = islice(zip(answer.classes, answer.probabilities, strict=True), options.top)
             text = ", ".join(f"{name} {p:.3f}" for name, p in both)
-            print(f"{answer.photo}: {text}" + (" (unsure: perhaps none of these)" * answer.unsure),
-                  flush=True)  # fmt: skip
-    return answers
+            unsure = " (unsure: perhaps none of these)" if answer.unsure else ""
+            print(f"{answer.photo}: {text}{unsure}", flush=True)
+    if options.csv:
+        write_answers(options, answers)
+    if any(answer.error for answer in answers):
+        raise SystemExit(FAILED)
+
+
+def write_answers(options: argparse.Namespace, answers: Sequence) -> None:
+    """Write the table that ``--csv`` asks for."""
+    rows = program.csv_rows(answers, program.load(options.run).classes)
+    try:
+        with open(options.csv, "w", encoding="utf-8", errors="surrogateescape",
+                  newline="") as file:  # fmt: skip
+            csv.writer(file).writerows(rows)
+    except OSError as error:
+        raise RecipeError(f"{options.csv} cannot be written: {error.strerror}.") from None
+    print(f"{len(answers)} photos: {options.csv}")
 
 
 def run_compare(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils compare``."""
-    from tutorial_utils.finetune.inference import compare
-
-    print(compare(options.runs))
+    print(program.compare(options.runs))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

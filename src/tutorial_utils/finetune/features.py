@@ -14,9 +14,9 @@ from tqdm.auto import tqdm
 
 from tutorial_utils._files import PARTIAL
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.inspect import Photo
-from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.models import head
+from tutorial_utils.photo_folder.inspect import Photo
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, eval_loader
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -1,28 +1,28 @@
 """What a finished run is for: predictions, its accuracy on other photos, runs compared."""
 
-import csv
-import io
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 
 import torch
+from sklearn.metrics import confusion_matrix
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
 from tutorial_utils._decoding import read_photo
-from tutorial_utils._files import read_lines, read_state, write_bytes
+from tutorial_utils._files import read_state
 from tutorial_utils.checkpoints import Classifier, eval_transform, load_classifier
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, mcnemar, wilson_interval
 from tutorial_utils.finetune.cpu_speed import fold_batchnorm
-from tutorial_utils.finetune.inspect import inspect_photos
-from tutorial_utils.finetune.listing import photos_to_predict, printable
-from tutorial_utils.finetune.loading import PhotoDataset, batches, eval_loader
 from tutorial_utils.finetune.run_folder import RunFolder
+from tutorial_utils.photo_folder.inspect import inspect_photos
+from tutorial_utils.photo_folder.listing import photos_to_predict
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, eval_loader
+from tutorial_utils.photo_folder.names import printable
+from tutorial_utils.photo_folder.split import read_split
 from tutorial_utils.training import predict
 
 
@@ -157,36 +157,42 @@ def answer_of(path: str, logits: torch.Tensor, classes: Sequence[str], decision:
     return Answer(path, [classes[i] for i in best.indices.tolist()], best.values.tolist(), unsure)
 
 
+def answers_of(paths: Sequence[str], logits: torch.Tensor, classifier: Classifier):
+    """Yield the answers that logits (N, num_classes) give."""
+    for path, z in zip(paths, logits, strict=True):
+        yield answer_of(path, z, classifier.classes, classifier.decision)
+
+
 def csv_rows(
     answers: Iterable[Answer], classes: Sequence[str], labels: Iterable[str] | None = None
 ) -> Iterator[list]:
     """Yield the heading and the lines of a table of predictions, failures among them."""
-    extra = [] if labels is None else ["label"]
-    yield ["file", *extra, "class", "probability", "unsure", *(f"p({n})" for n in classes), "error"]
+    known = ["label"] if labels is not None else []
+    yield ["file", *known, "class", "probability", "unsure", *(f"p({n})" for n in classes), "error"]
     labels = iter(labels or [])
     for answer in answers:
-        known = [next(labels)] if extra else []
+        label = [next(labels)] if known else []
         if answer.error:
-            yield [answer.photo, *known, "", "", "", *[""] * len(classes), answer.error]
+            yield [answer.photo, *label, *[""] * (3 + len(classes)), answer.error]
             continue
-        p = dict(zip(answer.classes, answer.probabilities, strict=True))
-        numbers = [f"{p[name]:.6f}" for name in classes]
-        first = [answer.classes[0], f"{answer.probabilities[0]:.6f}", int(answer.unsure)]
-        yield [answer.photo, *known, *first, *numbers, ""]
+        named = {n: f"{p:.6f}" for n, p in zip(answer.classes, answer.probabilities, strict=True)}
+        first = answer.classes[0]
+        numbers = [named[name] for name in classes]
+        yield [answer.photo, *label, first, named[first], int(answer.unsure), *numbers, ""]
 
 
-def write_predictions(
-    path: Path, rows: Iterable[tuple[str, int]], logits: torch.Tensor, classifier: Classifier
-) -> None:
-    """Write a CSV of photos, labels and predictions from logits (N, num_classes)."""
-    rows, text = list(rows), io.StringIO()
-    answers = (
-        answer_of(name, z, classifier.classes, classifier.decision)
-        for (name, _), z in zip(rows, logits, strict=True)
-    )
-    labels = (classifier.classes[k] for _, k in rows)
-    csv.writer(text).writerows(csv_rows(answers, classifier.classes, labels))
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+def figures(logits: torch.Tensor, labels: torch.Tensor) -> dict:
+    """Return how good logits (N, num_classes) are: photos, accuracy and its interval, the loss.
+
+    ``majority`` is the accuracy of always naming the largest class.
+    """
+    right = int((logits.argmax(dim=1) == labels).sum())
+    return {
+        "photos": len(labels), "accuracy": right / len(labels),
+        "interval": wilson_interval(right, len(labels)),
+        "loss": nn.functional.cross_entropy(logits, labels).item(),
+        "majority": torch.bincount(labels).max().item() / len(labels),
+    }  # fmt: skip
 
 
 def evaluate(
@@ -223,51 +229,42 @@ def evaluate(
     """
     device = best_device(cpu)
     classifier = load(run, device)
+    classes, preprocessing = classifier.classes, classifier.preprocessing
     found = inspect_photos(photos, progress, smallest=1, **layout)
     chosen, given = found.photos, {photo.split for photo in found.photos} - {None}
     if given and split != "all":
         split = split or ("test" if "test" in given else sorted(given)[0])
         chosen = [photo for photo in chosen if photo.split == split]
-    learned = set()
-    if (Path(run) / "split.jsonl").is_file():
-        rows = read_lines(Path(run) / "split.jsonl")
-        learned = {row["sha"] for row in rows if row["split"] != "test"}
+    earlier = read_split(Path(run) / "split.jsonl")
+    learned = {photo.sha for part in ("train", "validation") for photo in earlier[part]}
     seen = [photo for photo in chosen if photo.sha in learned]
-    unknown = sorted({found.classes[p.label] for p in chosen} - set(classifier.classes))
+    present = {found.classes[photo.label] for photo in chosen}
+    unknown = sorted(present - set(classes))
     kept = [photo for photo in chosen if photo.sha not in learned
-            and found.classes[photo.label] in classifier.classes]  # fmt: skip
+            and found.classes[photo.label] in classes]  # fmt: skip
     if not kept:
         reason = "all were learned from" if seen else f"the model does not know {unknown}"
         raise PhotosError(f"no photo in {photos} can be judged: {reason}.")
-    preprocessing = classifier.preprocessing
     data = PhotoDataset(photos, kept, eval_transform(**preprocessing), preprocessing["resize"])
-    loader = eval_loader(data, 32)
-    logits, _ = predict(asked_model(classifier), batches(loader), device)
-    labels = torch.tensor([classifier.classes.index(found.classes[p.label]) for p in kept])
-    k, answer = len(classifier.classes), logits.argmax(dim=1)
-    right = answer == labels
-    confusion = torch.bincount(labels * k + answer, minlength=k * k).reshape(k, k)
-    cooled = logits / classifier.decision.get("temperature", 1.0)
-    present = {found.classes[p.label] for p in kept}
-    values = {
-        "photos": len(labels), "split": split or "all", "accuracy": right.double().mean().item(),
-        "interval": wilson_interval(int(right.sum()), len(labels)),
-        "loss": nn.functional.cross_entropy(cooled, labels).item(),
-        "majority": torch.bincount(labels).max().item() / len(labels),
-        "calibration_error": expected_calibration_error(cooled.softmax(dim=1), labels),
+    logits, _ = predict(asked_model(classifier), batches(eval_loader(data, 32)), device)
+    logits = logits / classifier.decision.get("temperature", 1.0)
+    labels = torch.tensor([classes.index(found.classes[photo.label]) for photo in kept])
+    matrix = confusion_matrix(labels, logits.argmax(dim=1), labels=range(len(classes)))
+    values = figures(logits, labels) | {
+        "split": split or "all",
+        "calibration_error": expected_calibration_error(logits.softmax(dim=1), labels),
         "classes": {
-            name: {"right": int(confusion[i, i]), "photos": int(confusion[i].sum()),
-                   "called": int(confusion[:, i].sum())}
-            for i, name in enumerate(classifier.classes)
+            name: {"right": int(row[i]), "photos": int(row.sum()), "called": int(column.sum())}
+            for i, (name, row, column) in enumerate(zip(classes, matrix, matrix.T, strict=True))
         },
-        "confusion": confusion.tolist(), "learned_from": len(seen), "unknown_classes": unknown,
-        "missing_classes": [name for name in classifier.classes if name not in present],
+        "confusion": matrix.tolist(), "learned_from": len(seen), "unknown_classes": unknown,
+        "missing_classes": [n for i, n in enumerate(classes) if not matrix[i].any()],
         "skipped": found.skipped,
     }  # fmt: skip
     if report is not None:
         from tutorial_utils.finetune.report import write_evaluation
 
-        write_evaluation(Path(report), run, found, kept, cooled, labels, classifier.classes, values)
+        write_evaluation(Path(report), run, found, kept, logits, labels, classes, values)
     return values
 
 
@@ -299,36 +296,32 @@ def compare(runs: Sequence[str | Path]) -> str:
 
     Runs are compared photo by photo where they share their test photos (by content).
     """
-    rows, outcomes = [], {}
+    rows = []
     for path in runs:
         run = RunFolder.open(path)
         if not (run / "test.pt").is_file():
             raise PhotosError(f"{path} is not finished, or has no test photos.")
-        outputs, recipe = read_state(run / "test.pt"), run.config()["recipe"]
-        result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+        outputs, recipe, result = read_state(run / "test.pt"), run.config()["recipe"], run.result()
         right = outputs["logits"].argmax(dim=1) == outputs["labels"]
-        names = [row["sha"] for row in read_lines(run / "split.jsonl") if row["split"] == "test"]
-        low, high = wilson_interval(int(right.sum()), len(right))
-        share, validation = right.double().mean().item(), result["validation"]["accuracy"]
-        line = (
-            f"{validation:10.3f}{share:10.3f}   {low:.3f} to {high:.3f} {len(right):7}  "
-            f"{recipe['model']}, {recipe['regime']}  {path}"
-        )
-        rows.append((validation, str(path), line, dict(zip(names, right.tolist(), strict=True))))
+        photos = read_split(run / "split.jsonl")["test"]
+        by_photo = dict(zip([photo.sha for photo in photos], right.tolist(), strict=True))
+        rows.append((result["validation"]["accuracy"], str(path), result["test"], recipe, by_photo))
     rows.sort(key=lambda row: -row[0])
-    lines = ["validation      test   95 % interval   photos  run", *(row[2] for row in rows)]
-    outcomes = {row[1]: row[3] for row in rows}
-    names = list(outcomes)
-    for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            shared = sorted(outcomes[a].keys() & outcomes[b].keys())
-            if len(shared) < max(len(outcomes[a]), len(outcomes[b])):
-                lines.append(f"{a} and {b} do not share their test photos: not compared.")
-                continue
-            pair = [torch.tensor([outcomes[name][s] for s in shared]) for name in (a, b)]
-            only_a, only_b, p = mcnemar(*pair)
-            lines.append(
-                f"{a} alone is right on {only_a} photos, {b} alone on {only_b}: McNemar's p = "
-                f"{p:.3g}"
-            )
+    lines = ["validation      test   95 % interval   photos  run"]
+    for validation, path, test, recipe, _ in rows:
+        low, high = test["interval"]
+        lines.append(
+            f"{validation:10.3f}{test['accuracy']:10.3f}   {low:.3f} to {high:.3f} "
+            f"{test['photos']:7}  {recipe['model']}, {recipe['regime']}  {path}"
+        )
+    for (_, a, _, _, outcomes_a), (_, b, _, _, outcomes_b) in combinations(rows, 2):
+        shared = sorted(outcomes_a.keys() & outcomes_b.keys())
+        if len(shared) < max(len(outcomes_a), len(outcomes_b)):
+            lines.append(f"{a} and {b} do not share their test photos: not compared.")
+            continue
+        pair = [torch.tensor([part[sha] for sha in shared]) for part in (outcomes_a, outcomes_b)]
+        only_a, only_b, p = mcnemar(*pair)
+        lines.append(
+            f"{a} alone is right on {only_a} photos, {b} alone on {only_b}: McNemar's p = {p:.3g}"
+        )
     return "\n".join(lines)

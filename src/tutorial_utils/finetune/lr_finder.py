@@ -9,9 +9,9 @@ import math
 from collections.abc import Sequence
 
 from tutorial_utils.errors import DivergedError
-from tutorial_utils.finetune.loading import batches
 from tutorial_utils.finetune.model_factory import training_mode
 from tutorial_utils.finetune.trainer import Trainer
+from tutorial_utils.photo_folder.loading import batches
 
 LOW, HIGH, STEPS = 1e-6, 1.0, 60
 SMOOTH = 0.8  # weight of the past in the running mean of the losses

@@ -2,14 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
-import torchvision
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
-from torchvision.models import get_model, get_model_weights, list_models
+from torchvision.models import get_model, get_model_weights
 
 from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import PhotosError
@@ -27,12 +25,7 @@ def pick_weights(recipe: Recipe) -> str:
     with label smoothing and mixing, which makes features suit other tasks less well (Kornblith et
     al. 2021, arXiv:2010.16402, measured it of label smoothing).
     """
-    try:
-        names = list(get_model_weights(recipe.model).__members__)
-    except ValueError:
-        near = get_close_matches(recipe.model, list_models(module=torchvision.models), 3, 0.5)
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise PhotosError(f"torchvision has no classifier {recipe.model!r}.{hint}") from None
+    names = list(get_model_weights(recipe.model).__members__)
     if recipe.weights is not None:
         if recipe.weights not in names:
             raise PhotosError(f"{recipe.model} has no weights {recipe.weights}; it has {names}.")
@@ -47,7 +40,7 @@ def build_model(recipe: Recipe, classes: Sequence[str]) -> tuple[nn.Module, dict
     ``checkpoints.eval_transform``. The head is new and random: seed torch first.
 
     Raises:
-        PhotosError: torchvision has no such classifier, or it cannot take images of that size.
+        PhotosError: it has no such weights, or cannot take images of that size.
         WeightsError: the weights could not be had.
     """
     weights, num_classes = pick_weights(recipe), len(classes)

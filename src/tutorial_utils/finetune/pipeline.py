@@ -7,10 +7,7 @@ the training itself.
 """
 
 import contextlib
-import csv
 import dataclasses
-import io
-import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -24,31 +21,15 @@ from accelerate import Accelerator, PartialState
 from torch import nn
 from tqdm.auto import tqdm
 
-from tutorial_utils._files import (
-    read_lines,
-    read_state,
-    write_bytes,
-    write_json,
-    write_lines,
-    write_state,
-)
+from tutorial_utils._files import read_lines, read_state, write_json, write_lines, write_state
 from tutorial_utils.checkpoints import eval_transform, load_classifier, save_classifier
 from tutorial_utils.errors import BookError, PhotosError, Stopped
-from tutorial_utils.evaluation import accuracy, fit_temperature, wilson_interval
-from tutorial_utils.finetune.archives import is_archive, unpack_photos
-from tutorial_utils.finetune.cpu_speed import fold_batchnorm
+from tutorial_utils.evaluation import accuracy, fit_temperature
+from tutorial_utils.finetune.augmentation import train_transform
 from tutorial_utils.finetune.distributed import on_main_process
 from tutorial_utils.finetune.export import export_classifier
 from tutorial_utils.finetune.features import cache_features, feature_key, head_inputs
-from tutorial_utils.finetune.inference import Mirrored, write_predictions
-from tutorial_utils.finetune.inspect import (
-    FEW_TEST,
-    Photo,
-    as_row,
-    inspect_photos,
-    ordered_skips,
-)
-from tutorial_utils.finetune.loading import PhotoDataset
+from tutorial_utils.finetune.inference import answers_of, asked_model, csv_rows, figures, load
 from tutorial_utils.finetune.lr_finder import range_test, suggest
 from tutorial_utils.finetune.model_factory import build_model, choose_precision, pick_weights
 from tutorial_utils.finetune.probe import (
@@ -62,16 +43,27 @@ from tutorial_utils.finetune.probe import (
 )
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.report import write_report
-from tutorial_utils.finetune.run_folder import CONFIG, RunFolder, command, paste, versions
-from tutorial_utils.finetune.split import (
-    SHARES,
-    components,
-    copies_of_training,
-    split_photos,
+from tutorial_utils.finetune.run_folder import (
+    CONFIG,
+    RunFolder,
+    command,
+    paste,
+    versions,
+    write_csv,
 )
 from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
-from tutorial_utils.finetune.transforms import train_transform
 from tutorial_utils.models import head
+from tutorial_utils.photo_folder.archives import is_archive, unpack_photos
+from tutorial_utils.photo_folder.inspect import FEW_TEST, Photo, inspect_photos, ordered_skips
+from tutorial_utils.photo_folder.loading import PhotoDataset
+from tutorial_utils.photo_folder.split import (
+    SHARES,
+    copies_of_training,
+    group_numbers,
+    read_split,
+    split_photos,
+    write_split,
+)
 
 MAY_CHANGE = {"epochs", "patience", "workers"}  # of a recipe, when a run goes on
 MARGIN = 1.64  # standard errors by which fine-tuning must beat the probe (one-sided 95 %)
@@ -93,14 +85,15 @@ class Result:
 
 @dataclass
 class Run:
-    """The context of one call: where, how, on what, with which device and who listens."""
+    """The context of one call: where, on what, with which device and who listens."""
 
     folder: RunFolder
-    config: dict
     state: PartialState
     log: Callable[[str], None] = print
     progress: bool = True
+    cpu: bool = False
     auto_batch: bool = False
+    config: dict = field(default_factory=dict)
     splits: dict[str, list[Photo]] = field(default_factory=dict)
     model: nn.Module | None = None
     preprocessing: dict = field(default_factory=dict)
@@ -120,9 +113,13 @@ class Run:
         """Whether this process is the one that writes."""
         return self.state.is_main_process
 
-    def data(self, split: str | Sequence[Photo], transform=None) -> PhotoDataset:
-        """Return a split's photos, preprocessed without augmentation if no transform is given."""
-        photos = self.splits[split] if isinstance(split, str) else split
+    @property
+    def pool(self) -> list[Photo]:
+        """All photos but the test's."""
+        return self.splits["train"] + self.splits["validation"]
+
+    def data(self, photos: Sequence[Photo], transform=None) -> PhotoDataset:
+        """Return photos, preprocessed without augmentation if no transform is given."""
         return PhotoDataset(
             self.config["photos"], photos, transform or eval_transform(**self.preprocessing),
             self.preprocessing["resize"], self.recipe.seed, self.recipe.max_pixels,
@@ -165,27 +162,24 @@ def finetune(
     """
     state = PartialState(cpu=cpu, timeout=timedelta(hours=12))
     log = log if state.is_main_process else lambda _: None
-    folder = RunFolder(out)
-    config = on_main_process(
-        state,
-        lambda: open_run(folder, photos, recipe, resume, shares, layout or {}, state.device, log,
-                         progress),
-    )  # fmt: skip
-    run = Run(folder, config, state, log, progress and state.is_main_process, auto_batch)
-    with folder.locked() if run.main else contextlib.nullcontext():
-        if not (folder / "result.json").is_file():
-            run.splits = read_split(folder)
+    run = Run(RunFolder(out), state, log, progress and state.is_main_process, cpu, auto_batch)
+    run.config = on_main_process(
+        state, lambda: open_run(run, Path(photos), recipe, resume, shares, layout or {})
+    )
+    with run.folder.locked() if run.main else contextlib.nullcontext():
+        if not (run.folder / "result.json").is_file():
+            run.splits = read_split(run.folder / "split.jsonl")
             started = time.process_time()
             build(run)
             probed = on_main_process(state, lambda: probe(run))
-            tuned = fine_tune(run, probed, cpu)
+            tuned = fine_tune(run, probed)
             on_main_process(state, lambda: choose(run, probed, tuned, started))
             test_once(run)
         else:
-            log(f"{folder.path} is finished.")
-        result = read_result(folder)
-        say_result(run, result)
+            log(f"{run.folder.path} is finished.")
+        result = read_result(run.folder)
         if run.main:
+            say_result(run, result)
             write_outputs(run, export)
         return result
 
@@ -193,102 +187,81 @@ def finetune(
 # --- Open, inspect, split. ---
 
 
-def open_run(folder, photos, recipe, resume, shares, layout, device, log, progress) -> dict:
-    """Return the config of the run to resume, or inspect and split the photos of a new one."""
-    if resume and (folder / CONFIG).is_file():
-        return reopen(folder, Path(photos), recipe, log)
-    recipe = recipe or Recipe()
-    pick_weights(recipe)  # a mistyped model is found before any work
+def open_run(run: Run, photos: Path, recipe: Recipe | None, resume: bool, shares, layout) -> dict:
+    """Return the config of the run to resume, or of a new one; refused, that leaves nothing."""
+    if resume and (run.folder / CONFIG).is_file():
+        return reopen(run, photos, recipe)
+    recipe, device = recipe or Recipe(), run.state.device
+    pick_weights(recipe)  # a mistyped name is found before any work
     if recipe.precision == "auto":
         recipe = dataclasses.replace(recipe, precision=choose_precision(device))
     if recipe.precision == "float16" and device.type != "cuda":
         raise PhotosError("precision float16 needs a CUDA GPU; use bfloat16, float32 or auto.")
-    was_there = folder.path.is_dir()
-    RunFolder.create(folder.path)
+    was_there = run.folder.path.is_dir()
+    RunFolder.create(run.folder.path)
     try:
-        with folder.locked():
-            config = begin(folder, Path(photos), recipe, shares, layout, log, progress)
-            config["made_folder"] = not was_there
-            write_json(folder / CONFIG, config)
+        with run.folder.locked():
+            config = begin(run, photos, recipe, shares, layout) | {"made_folder": not was_there}
+            write_json(run.folder / CONFIG, config)
             return config
     except BaseException:
-        discard(folder, was_there)
+        discard(run.folder, was_there)
         raise
 
 
-def begin(folder, photos: Path, recipe: Recipe, shares, layout, log, progress) -> dict:
-    """Inspect and split the photos; write what a new run begins with."""
-    source = photos.resolve() if photos.exists() else photos
+def begin(run: Run, photos: Path, recipe: Recipe, shares, layout: dict) -> dict:
+    """Inspect and split the photos; write what was found, and return the config."""
+    folder, source = run.folder, photos.resolve() if photos.exists() else photos
     if is_archive(source):
         photos = unpack_photos(source, folder / "photos")
-    found = inspect_photos(photos, progress, max_pixels=recipe.max_pixels, **layout)
-    log(found.summary())
-    earlier = {}
-    if recipe.start is not None and (Path(recipe.start) / CONFIG).is_file():
-        earlier = {
-            row["sha"]: row["split"] for row in read_lines(Path(recipe.start) / "split.jsonl")
-        }
+    found = inspect_photos(photos, run.progress, max_pixels=recipe.max_pixels, **layout)
+    run.log(found.summary())
+    earlier = read_split(Path(recipe.start) / "split.jsonl") if recipe.start else {}
+    earlier = {photo.sha: split for split, part in earlier.items() for photo in part}
     splits = split_photos(found, recipe.seed, shares, earlier)
     if not splits["train"]:
         raise PhotosError("too few photos: none is left for train; add some.")
-    log(", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
-    if len(splits["test"]) < FEW_TEST:
-        log(f"note: {len(splits['test'])} test photos say next to nothing; {FEW_TEST} would be few")
-    write_lines(folder / "split.jsonl", [as_row(p, s) for s, part in splits.items() for p in part])
+    run.log(", ".join(f"{len(part):,} {name}" for name, part in splits.items()))
+    if (tests := len(splits["test"])) < FEW_TEST:
+        run.log(f"note: {tests} test photos say next to nothing; {FEW_TEST} would be few")
+    write_split(folder / "split.jsonl", splits)
     write_json(folder / "inspection.json", found.to_json() | {"summary": found.summary()})
-    write_csv(folder / "skipped.csv", ["file", "reason"], ordered_skips(found.skipped))
-    config = {
+    write_csv(folder / "skipped.csv", [("file", "reason"), *ordered_skips(found.skipped)])
+    groups = group_numbers(found, splits["train"] + splits["validation"])
+    return {
         "source": str(source), "photos": str(photos.resolve()), "classes": found.classes,
         "layout": {k: str(v) if isinstance(v, Path) else v for k, v in layout.items()},
         "recipe": recipe.to_json(), "shares": list(shares), "command": command(),
         "copies": sorted(copies_of_training(found, splits)), "versions": versions(),
-        "groups": group_numbers(found, splits), "threads": torch.get_num_threads(),
+        "groups": groups.tolist(), "threads": torch.get_num_threads(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"), "test_opened": 0,
     }  # fmt: skip
-    write_json(folder / CONFIG, config)
-    return config
 
 
-def group_numbers(found, splits) -> list[int]:
-    """Return a number for each photo that is learned from; what belongs together has the same."""
-    places = {p.path: k for k, p in enumerate(splits["train"] + splits["validation"])}
-    named = {}
-    for photo in splits["train"] + splits["validation"]:
-        if photo.group is not None:
-            named.setdefault(photo.group, []).append(places[photo.path])
-    copies = [
-        [places[found.photos[i].path] for i in group if found.photos[i].path in places]
-        for group in (*found.exact_groups, *found.near_groups)
-    ]
-    return components(len(places), [g for g in (*copies, *named.values()) if g]).tolist()
-
-
-def reopen(folder: RunFolder, photos: Path, recipe: Recipe | None, log) -> dict:
+def reopen(run: Run, photos: Path, recipe: Recipe | None) -> dict:
     """Return a begun run's config; more epochs, or another place of the photos, are noted in it."""
-    config = RunFolder.open(folder.path).config()
-    stored, plain = Recipe.from_json(config["recipe"]), Recipe()
-    if recipe is not None:
-        given = {k: v for k, v in recipe.to_json().items() if v != getattr(plain, k)}
-        odd = [k for k, v in given.items() if v != getattr(stored, k)]
-        if wrong := [k for k in odd if k not in MAY_CHANGE]:
-            raise PhotosError(
-                f"{folder.path} was begun with another {', '.join(wrong)}; a resumed run keeps its "
-                f"recipe, but for {', '.join(sorted(MAY_CHANGE))}. Leave these options out, or "
-                "start a new run (from this one's model: --start)."
-            )
-        if odd:
-            config["recipe"] |= {k: given[k] for k in odd}
-            if (folder / "result.json").is_file():
-                log("the test photos were used before: the new test accuracy is a little too good")
-                for name in ("result.json", "report.html"):
-                    (folder / name).unlink(missing_ok=True)
-            write_json(folder / CONFIG, config)
-    place = photos.resolve()
-    if config["source"] != str(place) and config["photos"] != str(place):
+    folder = run.folder
+    before = folder.config()
+    stored, asked = Recipe.from_json(before["recipe"]), recipe.to_json() if recipe else {}
+    given = {k: v for k, v in asked.items() if v != getattr(Recipe, k)}  # the class's: the default
+    changed = {k: v for k, v in given.items() if v != getattr(stored, k)}
+    if wrong := [k for k in changed if k not in MAY_CHANGE]:
+        raise PhotosError(
+            f"{folder.path} was begun with another {', '.join(wrong)}; a resumed run keeps its "
+            f"recipe, but for {', '.join(sorted(MAY_CHANGE))}. Leave these options out, or "
+            "start a new run (from this one's model: --start)."
+        )
+    config, place = before | {"recipe": stored.to_json() | changed}, photos.resolve()
+    if str(place) not in (config["source"], config["photos"]):
         rows = read_lines(folder / "split.jsonl")
         if not place.is_dir() or any(not (place / row["path"]).is_file() for row in rows):
             raise PhotosError(f"{folder.path} is a run on {config['source']}, not on {photos}.")
         config |= {"source": str(place), "photos": str(place)}
+    if changed and (folder / "result.json").is_file():
+        run.log("the test photos were used before: the new test accuracy is a little too good")
+        for name in ("result.json", "report.html"):
+            (folder / name).unlink(missing_ok=True)
+    if config != before:
         write_json(folder / CONFIG, config)
     return config
 
@@ -301,14 +274,6 @@ def discard(folder: RunFolder, was_there: bool) -> None:
             (folder / name).unlink(missing_ok=True)
         if not was_there:
             folder.path.rmdir()
-
-
-def read_split(folder: RunFolder) -> dict[str, list[Photo]]:
-    """Return the photos of a run's splits."""
-    parts = {"train": [], "validation": [], "test": []}
-    for row in read_lines(folder / "split.jsonl"):
-        parts[row["split"]].append(Photo(**row))
-    return parts
 
 
 # --- Build, probe. ---
@@ -336,12 +301,12 @@ def probe(run: Run) -> dict | None:
     ``final`` is the probe that was fitted on all photos but the test's, ``first`` the one fitted on
     the training photos alone: fine-tuning starts from that and is compared with it.
     """
-    recipe, path = run.recipe, run.folder / "probe.pt"
+    recipe, path, pool = run.recipe, run.folder / "probe.pt", run.pool
     if recipe.regime not in ("auto", "probe", "head-then-full") or not has_linear_head(run.model):
         return None
     if path.is_file():
         return read_state(path)
-    device, pool = run.state.device, run.splits["train"] + run.splits["validation"]
+    device = run.state.device
     model = run.model.to(device)
     plain = head_inputs(model, device, recipe.precision)
 
@@ -409,7 +374,7 @@ def class_weights(run: Run, labels: torch.Tensor) -> torch.Tensor | None:
 # --- Fine-tune. ---
 
 
-def fine_tune(run: Run, probed: dict | None, cpu: bool) -> dict | None:
+def fine_tune(run: Run, probed: dict | None) -> dict | None:
     """Fine-tune from the last finished epoch on; return the best epoch's row, None if none."""
     recipe = run.recipe
     if recipe.regime == "probe":
@@ -425,12 +390,15 @@ def fine_tune(run: Run, probed: dict | None, cpu: bool) -> dict | None:
     if probed is not None:
         put_head(run.model, Probe(**probed["first"]))
     stored = on_main_process(run.state, run.folder.last)
-    accelerator = Accelerator(cpu=cpu, mixed_precision="no", step_scheduler_with_optimizer=False)
-    labels = torch.tensor([photo.label for photo in run.splits["train"]])
+    accelerator = Accelerator(
+        cpu=run.cpu, mixed_precision="no", step_scheduler_with_optimizer=False
+    )
+    train, validation = run.splits["train"], run.splits["validation"]
+    labels = torch.tensor([photo.label for photo in train])
     trainer = Trainer(
         recipe, run.model,
-        run.data("train", train_transform(recipe.augmentation, run.preprocessing)),
-        run.data("validation"), len(run.classes), accelerator, recipe.precision,
+        run.data(train, train_transform(recipe.augmentation, run.preprocessing)),
+        run.data(validation), len(run.classes), accelerator, recipe.precision,
         run.preprocessing["crop"], class_weights(run, labels), run.auto_batch,
     )  # fmt: skip
     if stored is not None:
@@ -471,9 +439,10 @@ def train_epochs(run: Run, trainer: Trainer) -> None:
             bar.set_postfix(loss=f"{now.loss / now.photos:.3f}", refresh=False)
             if stop_asked() and trainer.processes == 1:
                 save()
+                source, out = run.config["source"], str(run.folder.path)
                 raise Stopped(
                     f"stopped in epoch {now.epoch + 1} after step {now.step}; nothing is lost. "
-                    f"Go on with: {how_to_resume(run)}"
+                    f"Go on with: {paste(['finetune', source, '--out', out, '--resume'])}"
                 )
 
         while now.epoch < recipe.epochs:
@@ -494,7 +463,10 @@ def train_epochs(run: Run, trainer: Trainer) -> None:
             if run.main:
                 run.folder.log(row)
             save()  # the last thing: from here on the epoch counts
-            bar.write(describe(row)) if not bar.disable else run.log(describe(row))
+            (run.log if bar.disable else bar.write)(
+                f"epoch {row['epoch']}: train loss {row['train_loss']:.3f}, validation loss "
+                f"{row['validation_loss']:.3f}, accuracy {row['accuracy']:.3f}"
+            )
 
 
 def find_lr(run: Run, trainer: Trainer) -> None:
@@ -505,19 +477,6 @@ def find_lr(run: Run, trainer: Trainer) -> None:
     run.log(f"learning rate {lr:.2g}, from a range test of {len(rows)} steps")
     if run.main:
         write_json(run.folder / "lr.json", {"lr": lr, "rows": rows})
-
-
-def describe(row: dict) -> str:
-    """Return one line about an epoch."""
-    return (
-        f"epoch {row['epoch']}: train loss {row['train_loss']:.3f}, validation loss "
-        f"{row['validation_loss']:.3f}, accuracy {row['accuracy']:.3f}"
-    )
-
-
-def how_to_resume(run: Run) -> str:
-    """Return the command that goes on with this run, ready to be pasted."""
-    return paste(["finetune", run.config["source"], "--out", str(run.folder.path), "--resume"])
 
 
 def save_model(run: Run, path: Path, model: nn.Module, decision: dict | None = None) -> None:
@@ -535,23 +494,23 @@ def choose(run: Run, probed: dict | None, tuned: dict | None, started: float) ->
     at its own best temperature: fine-tuning must be right on as many of them, and its loss must be
     lower by ``MARGIN`` standard errors of the paired difference.
     """
-    pool = run.splits["train"] + run.splits["validation"]
     evidence, take_tuned = {}, tuned is not None
     if tuned is not None:
         kept = read_state(run.folder / "validation.pt")
         logits, labels = kept["logits"], kept["labels"]
-        rows = torch.arange(len(run.splits["train"]), len(pool))
+        rows = torch.arange(len(run.splits["train"]), len(run.pool))
         if run.recipe.regime == "auto" and probed is not None and probed["validation"] is not None:
             evidence = paired_evidence(probed["validation"], logits, labels)
             take_tuned = evidence["take_tuned"]
-            run.log(evidence_line(evidence))
+            stays = "no margin that counts: the probe stays"
+            run.log(evidence["said"] + (": fine-tuning is taken" if take_tuned else f": {stays}"))
     if take_tuned:
         model = load_classifier(run.folder / "tuned.pt").model
         mirror, epoch = False, tuned["epoch"]
     else:
         model = put_head(build_model(run.recipe, run.classes)[0], Probe(**probed["final"]))
         logits, rows, mirror, epoch = probed["logits"], probed["rows"], probed["mirror"], 0
-        labels = torch.tensor([pool[i].label for i in rows.tolist()])
+        labels = torch.tensor([run.pool[i].label for i in rows.tolist()])
     temperature = fit_temperature(logits, labels)
     sure = (logits / temperature).softmax(dim=1).amax(dim=1)
     decision = {
@@ -574,39 +533,18 @@ def paired_evidence(probe_says: torch.Tensor, tuned_says: torch.Tensor, labels) 
         nn.functional.cross_entropy(says / fit_temperature(says, labels), labels, reduction="none")
         for says in (probe_says, tuned_says)
     ]
-    gain = (losses[0] - losses[1]).double()
-    error = (gain.std() / len(gain) ** 0.5).item() if len(gain) > 1 else float("inf")
+    difference = (losses[0] - losses[1]).double()
+    error = (difference.std() / len(labels) ** 0.5).item() if len(labels) > 1 else float("inf")
+    gain, (probe_right, tuned_right) = difference.mean().item(), [int(r.sum()) for r in right]
     return {
-        "photos": len(labels), "probe_right": int(right[0].sum()),
-        "tuned_right": int(right[1].sum()), "only_probe": int((right[0] & ~right[1]).sum()),
-        "only_tuned": int((right[1] & ~right[0]).sum()), "loss_gain": gain.mean().item(),
+        "photos": len(labels), "probe_right": probe_right, "tuned_right": tuned_right,
+        "only_probe": int((right[0] & ~right[1]).sum()),
+        "only_tuned": int((right[1] & ~right[0]).sum()), "loss_gain": gain,
         "standard_error": error,
-        "take_tuned": bool(right[1].sum() >= right[0].sum() and gain.mean() > MARGIN * error),
-    }  # fmt: skip
-
-
-def evidence_line(evidence: dict) -> str:
-    """Return a sentence on the choice between probe and fine-tuning."""
-    e = evidence
-    verdict = (
-        "fine-tuning is taken" if e["take_tuned"] else "no margin that counts: the probe stays"
-    )
-    return (
-        f"on the {e['photos']} validation photos the probe is right on {e['probe_right']}, "
-        f"fine-tuning on {e['tuned_right']}; its loss is {abs(e['loss_gain']):.3f} "
-        f"{'lower' if e['loss_gain'] > 0 else 'higher'} (standard error "
-        f"{e['standard_error']:.3f}): {verdict}"
-    )
-
-
-def figures(logits: torch.Tensor, labels: torch.Tensor) -> dict:
-    """Return photos, accuracy, its interval and the loss."""
-    correct = int((logits.argmax(dim=1) == labels).sum())
-    return {
-        "photos": len(labels), "accuracy": correct / len(labels),
-        "interval": wilson_interval(correct, len(labels)),
-        "loss": nn.functional.cross_entropy(logits, labels).item(),
-        "majority": torch.bincount(labels).max().item() / len(labels),
+        "take_tuned": tuned_right >= probe_right and gain > MARGIN * error,
+        "said": f"on the {len(labels)} validation photos the probe is right on {probe_right}, "
+        f"fine-tuning on {tuned_right}; its loss is {abs(gain):.3f} "
+        f"{'lower' if gain > 0 else 'higher'} (standard error {error:.3f})",
     }  # fmt: skip
 
 
@@ -614,16 +552,13 @@ def test_once(run: Run) -> None:
     """Open the test photos, all choices being made, and write the result."""
     run.state.wait_for_everyone()
     run.model = None
-    classifier = load_classifier(run.folder / "best.pt", run.state.device)
-    fold_batchnorm(classifier.model)
-    if run.recipe.channels_last:
-        classifier.model.to(memory_format=torch.channels_last)
-    model = Mirrored(classifier.model) if classifier.decision["mirror"] else classifier.model
+    classifier = load(run.folder.path, run.state.device)
     outputs, photos = None, run.splits["test"]
     if photos:
-        outputs = predict_shared(model.eval(), run.data("test"), run.state, run.recipe.workers)
+        model, data = asked_model(classifier), run.data(photos)
+        outputs = predict_shared(model, data, run.state, run.recipe.workers)
     if run.main:
-        result = json.loads((run.folder / "chosen.json").read_text(encoding="utf-8"))
+        result = run.folder.json("chosen.json")
         if outputs is not None:
             logits, labels = outputs
             write_state(run.folder / "test.pt", {"logits": logits, "labels": labels})
@@ -633,8 +568,10 @@ def test_once(run: Run) -> None:
             result["test"]["copies"] = int((~fresh).sum())
             if copies and fresh.any():
                 result["test"]["without_copies"] = figures(logits[fresh], labels[fresh])
-            rows = zip((p.path for p in photos), labels.tolist(), strict=True)
-            write_predictions(run.folder / "predictions-test.csv", rows, logits, classifier)
+            answers = answers_of([photo.path for photo in photos], logits, classifier)
+            named = [run.classes[k] for k in labels.tolist()]
+            rows = csv_rows(answers, run.classes, named)
+            write_csv(run.folder / "predictions-test.csv", rows)
         run.config["test_opened"] = run.config.get("test_opened", 0) + 1
         result["test_opened"] = run.config["test_opened"]
         write_json(run.folder / CONFIG, run.config)
@@ -646,25 +583,22 @@ def test_once(run: Run) -> None:
 
 def say_result(run: Run, result: Result) -> None:
     """Say in two lines what came out, against what, and on how many photos."""
-    values = json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
-    kind = "validation" if result.epoch else "cross-validated"
+    judged = f" (epoch {result.epoch}), validation" if result.epoch else ", cross-validated"
+    run.log(f"best: {result.chosen}{judged} accuracy {result.validation:.3f}")
+    if result.test is None:
+        return
+    test = run.folder.result()["test"]
     run.log(
-        f"best: {result.chosen}" + (f" (epoch {result.epoch})" if result.epoch else "")
-        + f", {kind} accuracy {result.validation:.3f}"
-    )  # fmt: skip
-    if result.test is not None:
-        low, high = result.interval
+        f"test accuracy {result.test:.3f} on {result.test_photos} photos (95 % interval "
+        "{:.3f} to {:.3f}; always naming the largest class: ".format(*result.interval)
+        + f"{test['majority']:.3f})"
+    )
+    if test["copies"]:
+        clean = test.get("without_copies")
         run.log(
-            f"test accuracy {result.test:.3f} on {result.test_photos} photos (95 % interval "
-            f"{low:.3f} to {high:.3f}; always naming the largest class: "
-            f"{values['test']['majority']:.3f})"
+            f"but {test['copies']} of the test photos are copies of photos that were learned from"
+            + (f"; without them: {clean['accuracy']:.3f}" if clean else "")
         )
-        if values["test"]["copies"]:
-            clean = values["test"].get("without_copies")
-            run.log(
-                f"but {values['test']['copies']} of the test photos are copies of photos that were "
-                "learned from" + (f"; without them: {clean['accuracy']:.3f}" if clean else "")
-            )
 
 
 def write_outputs(run: Run, export: Sequence[str]) -> None:
@@ -678,30 +612,10 @@ def write_outputs(run: Run, export: Sequence[str]) -> None:
 
 
 def read_result(folder: RunFolder) -> Result:
-    """Return the result of a finished run.
-
-    Raises:
-        PhotosError: the run is not finished.
-    """
-    if not (folder / "result.json").is_file():
-        raise PhotosError(f"{folder.path} is not finished; go on with --resume.")
-    values = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    test = values.get("test")
+    """Return the result of a finished run."""
+    values = folder.result()
+    test = values.get("test", {"accuracy": None, "interval": None, "photos": 0})
     return Result(
-        folder.path,
-        values["chosen"],
-        values["epoch"],
-        values["validation"]["accuracy"],
-        test and test["accuracy"],
-        test and tuple(test["interval"]),
-        test["photos"] if test else 0,
-    )
-
-
-def write_csv(path: Path, heading: Sequence[str], rows) -> None:
-    """Write a table, whole or not at all."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(heading)
-    writer.writerows(rows)
-    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
+        folder.path, values["chosen"], values["epoch"], values["validation"]["accuracy"],
+        test["accuracy"], test["interval"] and tuple(test["interval"]), test["photos"],
+    )  # fmt: skip

@@ -9,16 +9,18 @@ worse on photos of clothes and made a head that augmented photos throw off.
 How strong the penalty should be is found by cross-validation; then all photos are used for the fit.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.split import stratified_folds
+from tutorial_utils.evaluation import accuracy
 from tutorial_utils.models import head, replace_head
+from tutorial_utils.photo_folder.split import stratified_folds
 
 L2 = tuple(10.0**k for k in (1, 0.5, 0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4))
 FOLDS = 5
@@ -40,14 +42,10 @@ class Probe:
 
 def moments(features) -> tuple[torch.Tensor, torch.Tensor]:
     """Return each column's mean and variance, in float64, piece by piece."""
-    count, mean, squares = 0, 0.0, 0.0
+    scaler = StandardScaler()
     for piece in pieces(features):
-        piece = piece.double()
-        n, m = len(piece), piece.mean(dim=0)
-        step = m - mean
-        squares = squares + ((piece - m) ** 2).sum(dim=0) + step**2 * (count * n / (count + n))
-        count, mean = count + n, mean + step * (n / (count + n))
-    return mean, squares / count
+        scaler.partial_fit(piece.double().numpy())
+    return torch.from_numpy(scaler.mean_), torch.from_numpy(scaler.var_)
 
 
 def pieces(features):
@@ -124,36 +122,17 @@ def fit_logistic(
 
 
 class Scaled:
-    """Features that are centred and divided when they are read, a piece at a time."""
+    """Features that are centred and divided when they are read, a piece at a time, in float32."""
 
-    def __init__(self, features, mean: torch.Tensor, scale: float, dtype: torch.dtype):
-        self.features, self.shape, self.dtype = features, features.shape, dtype
-        self.mean, self.scale = mean.to(dtype), scale
+    def __init__(self, features, mean: torch.Tensor, scale: float):
+        self.features, self.shape = features, features.shape
+        self.mean, self.scale = mean.float(), scale
 
     def __len__(self) -> int:
         return len(self.features)
 
     def __getitem__(self, rows: slice) -> torch.Tensor:
-        piece = next(pieces(self.features[rows]))
-        return (piece.to(self.dtype) - self.mean) / self.scale
-
-
-def _prepared(features, centre: bool) -> tuple[object, torch.Tensor, float, Callable, torch.dtype]:
-    """Return scaled features, their mean and scale, and how to turn weights back.
-
-    Fewer rows than columns: rotated into the rows' own space, in which the fit is the same and
-    smaller. Many numbers: read in pieces.
-    """
-    mean, variance = moments(features)
-    mean = mean if centre else torch.zeros_like(mean)
-    scale = variance.mean().sqrt().item() or 1.0
-    if len(features) * features.shape[1] > SMALL:
-        return Scaled(features, mean, scale, torch.float32), mean, scale, lambda w: w, torch.float32
-    x = torch.cat([(piece.double() - mean) / scale for piece in pieces(features)])
-    if len(x) >= x.shape[1]:
-        return x, mean, scale, lambda w: w, torch.float64
-    basis = torch.linalg.qr(x.T).Q  # (in_features, N)
-    return x @ basis, mean, scale, lambda w: w @ basis.T, torch.float64
+        return (next(pieces(self.features[rows])).float() - self.mean) / self.scale
 
 
 def fit_path(
@@ -165,17 +144,30 @@ def fit_path(
     with_bias: bool = True,
     tolerance: float = 1e-5,
 ):
-    """Yield a probe for each penalty, from strong to weak; each fit starts from the last one."""
-    inputs, mean, scale, back, dtype = _prepared(features, with_bias)
+    """Yield a probe for each penalty, from strong to weak; each fit starts from the last one.
+
+    Fewer rows than columns are rotated into the rows' own space, in which the fit is the same and
+    smaller. Many numbers are read in pieces.
+    """
+    mean, variance = moments(features)
+    if not with_bias:
+        mean = torch.zeros_like(mean)
+    scale = variance.mean().sqrt().item() or 1.0
+    basis, dtype = None, torch.float64
+    if len(features) * features.shape[1] > SMALL:
+        x, dtype = Scaled(features, mean, scale), torch.float32
+    else:
+        x = torch.cat([(piece.double() - mean) / scale for piece in pieces(features)])
+        if len(x) < x.shape[1]:
+            basis = torch.linalg.qr(x.T).Q  # (in_features, N)
+            x = x @ basis
     weights, w = None, None
     if class_weights is not None:
         weights = class_weights.double()[labels]
         weights = weights * (len(weights) / weights.sum())
     for value in sorted(l2, reverse=True):
-        w = fit_logistic(
-            inputs, labels, num_classes, value, w, weights, with_bias, dtype, tolerance
-        )
-        weight = back(w[:, :-1]) / scale
+        w = fit_logistic(x, labels, num_classes, value, w, weights, with_bias, dtype, tolerance)
+        weight = (w[:, :-1] if basis is None else w[:, :-1] @ basis.T) / scale
         bias = w[:, -1] - weight @ mean
         yield Probe(weight.float(), bias.float(), value)
 
@@ -218,11 +210,8 @@ def fit_probe(
 
 
 def _row(l2: float, logits: torch.Tensor, labels: torch.Tensor) -> dict:
-    return {
-        "l2": l2,
-        "loss": nn.functional.cross_entropy(logits, labels).item(),
-        "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
-    }
+    loss = nn.functional.cross_entropy(logits, labels).item()
+    return {"l2": l2, "loss": loss, "accuracy": accuracy(logits, labels)}
 
 
 @dataclass(frozen=True)
@@ -340,13 +329,14 @@ def learning_curve(
     folds = list(stratified_folds(labels.numpy(), groups, FOLDS, seed))
     if not folds or len(labels) > MANY:
         return []
-    order = np.random.default_rng(seed)
-    rows = []
+    draw, rows = np.random.default_rng(seed), []
     for share in (0.25, 0.5, 1.0):
         right = photos = used = 0
         for learned, held in folds[:3]:
-            kept = [k for c in range(num_classes) for k in
-                    _some(order, learned[labels.numpy()[learned] == c], share)]  # fmt: skip
+            kept = []
+            for c in range(num_classes):  # the same share of each class, one photo at least
+                of_class = draw.permutation(learned[labels.numpy()[learned] == c])
+                kept += of_class[: max(1, round(share * len(of_class)))].tolist()
             *_, probe = fit_path(
                 _rows(features, kept), labels[kept], num_classes, [l2], tolerance=ROUGH
             )
@@ -355,10 +345,6 @@ def learning_curve(
             used += len(kept)
         rows.append({"photos": used // len(folds[:3]), "accuracy": right / photos})
     return rows
-
-
-def _some(order: np.random.Generator, rows: np.ndarray, share: float) -> np.ndarray:
-    return order.permutation(rows)[: max(1, round(share * len(rows)))]
 
 
 def probe_logits(probe: Probe, features) -> torch.Tensor:

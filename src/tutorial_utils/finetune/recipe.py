@@ -1,12 +1,17 @@
 """A recipe: every choice of a fine-tuning run in one place, checked, to and from JSON."""
 
 import dataclasses
+import importlib.util
 import json
 import math
+import re
 from dataclasses import dataclass, field
-from typing import get_type_hints
+from functools import cache
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 from tutorial_utils.errors import RecipeError
+from tutorial_utils.photo_folder.names import did_you_mean
 
 REGIMES = ("auto", "probe", "head-then-full", "full", "discriminative", "scratch")
 AUGMENTATIONS = ("none", "flip", "light", "standard", "strong")
@@ -17,9 +22,10 @@ FRAMINGS = ("weights", "whole", "pad")
 RENAMED = {"backbone_share": "backbone_lr_scale", "accumulate": "gradient_accumulation_steps"}
 
 
-def choice(default: object, text: str, *among: str):
-    """Return a dataclass field with its help text and, if given, its allowed values."""
-    return field(default=default, metadata={"help": text, "among": among})
+def choice(default: object, text: str, *among: str, low=-math.inf, below=math.inf):
+    """Return a dataclass field with its help text, and its allowed values or their range."""
+    metadata = {"help": text, "among": among, "low": low, "below": below}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -35,19 +41,23 @@ class Recipe:
         None, "its pretrained weights; if not given IMAGENET1K_V1, else torchvision's default"
     )
     regime: str = choice("auto", "what to train: auto probes first, then fine-tunes", *REGIMES)
-    epochs: int = choice(12, "passes over the training photos")
-    batch_size: int = choice(32, "photos in a step, over all processes")
+    epochs: int = choice(12, "passes over the training photos", low=1)
+    batch_size: int = choice(32, "photos in a step, over all processes", low=1)
     gradient_accumulation_steps: int | None = choice(
-        None, "micro-batches that a step's photos are computed in; if None what is fast"
+        None, "micro-batches that a step's photos are computed in; if None what is fast", low=1
     )
     lr: float = choice(3e-4, "highest learning rate (of the head, where rates differ)")
     find_lr: bool = choice(False, "try rising rates first and take a tenth of the best (lr_finder)")
     backbone_lr_scale: float = choice(
         0.1, "backbone's learning rate as a share of lr, in regime discriminative"
     )
-    weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices")
-    warmup: float = choice(0.1, "share of the steps in which the learning rate rises")
-    image_size: int | None = choice(None, "side of the photos in pixels; the weights' own if None")
+    weight_decay: float = choice(0.05, "AdamW's decay of kernels and weight matrices", low=0)
+    warmup: float = choice(
+        0.1, "share of the steps in which the learning rate rises", low=0, below=1
+    )
+    image_size: int | None = choice(
+        None, "side of the photos in pixels; the weights' own if None", low=16
+    )
     framing: str = choice(
         "whole", "what is seen of a photo to be judged: what the weights' preprocessing crops "
         "(a rim is lost), the whole shorter side, or all of it with bars (pad)", *FRAMINGS,
@@ -55,13 +65,17 @@ class Recipe:
     augmentation: str = choice(
         "standard", "how much random augmentation changes photos", *AUGMENTATIONS
     )
-    mixup: float = choice(0.0, "alpha of mixup; 0 for none")
-    cutmix: float = choice(0.0, "alpha of cutmix; 0 for none")
-    label_smoothing: float = choice(0.1, "share of the target that goes to all classes alike")
+    mixup: float = choice(0.0, "alpha of mixup; 0 for none", low=0)
+    cutmix: float = choice(0.0, "alpha of cutmix; 0 for none", low=0)
+    label_smoothing: float = choice(
+        0.1, "share of the target that goes to all classes alike", low=0, below=1
+    )
     class_weights: bool = choice(False, "weigh classes by the inverse of their frequency")
-    ema: float = choice(0.97, "decay of the moving average of the weights, a step; 0 for none")
+    ema: float = choice(
+        0.97, "decay of the moving average of the weights, a step; 0 for none", low=0, below=1
+    )
     patience: int = choice(
-        3, "stop when the validation loss has not fallen for so many epochs; 0 for never"
+        3, "stop when the validation loss has not fallen for so many epochs; 0 for never", low=0
     )
     batchnorm: str = choice(
         "auto", "BatchNorm normalises by stored or batch statistics; auto: batch from scratch",
@@ -73,29 +87,25 @@ class Recipe:
     mirror: bool = choice(True, "let the probe see mirrored photos too, if that helps")
     start: str | None = choice(None, "begin from this run's (or classifier's) best model")
     max_pixels: int | None = choice(None, "largest photo that is read; Pillow's limit if None")
-    seed: int = choice(0, "draws split, order, augmentation and new weights")
-    workers: int = choice(0, "processes that decode photos")
+    seed: int = choice(0, "draws split, order, augmentation and new weights", low=0)
+    workers: int = choice(0, "processes that decode photos", low=0)
 
     def __post_init__(self):
+        types = get_type_hints(Recipe)
         for f in dataclasses.fields(self):
-            _check_kind(f, getattr(self, f.name))
-        _check(self, "epochs batch_size", 1)
-        _check(self, "seed workers patience weight_decay mixup cutmix", 0)
-        _check(self, "label_smoothing warmup ema", 0, below=1)
+            _check(f, types[f.name], getattr(self, f.name))
+        known = torchvision_models()
+        if known and self.model not in known:
+            hint = did_you_mean(self.model, known)
+            raise RecipeError(f"torchvision has no classifier {self.model!r}.{hint}")
         if self.lr <= 0 or not 0 < self.backbone_lr_scale <= 1:
             raise RecipeError(
                 f"lr must be above 0 and backbone_lr_scale in (0, 1]; got {self.lr} and "
                 f"{self.backbone_lr_scale}."
             )
-        if self.image_size is not None and self.image_size < 16:
-            raise RecipeError(f"image_size must be at least 16 pixels, got {self.image_size}.")
-        if (
-            self.gradient_accumulation_steps is not None
-            and not 1 <= self.gradient_accumulation_steps <= self.batch_size
-        ):
+        if (self.gradient_accumulation_steps or 1) > self.batch_size:
             raise RecipeError(
-                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}; it must be at "
-                "least 1, and no more than the "
+                f"gradient_accumulation_steps is {self.gradient_accumulation_steps}, more than the "
                 f"{self.batch_size} photos of a batch."
             )
 
@@ -129,26 +139,25 @@ class Recipe:
         return cls(**values)
 
 
-def _check_kind(f: dataclasses.Field, value: object) -> None:
-    """Check a value's type and that it is one of the allowed ones."""
-    among = f.metadata["among"]
+def _check(f: dataclasses.Field, kind: object, value: object) -> None:
+    """Check that a field's value is of its kind, one of the allowed ones and in its range."""
+    among, low, below = (f.metadata[key] for key in ("among", "low", "below"))
     if among and value not in among:
         raise RecipeError(f"{f.name} is {value!r}; it must be one of {', '.join(among)}.")
-    types = get_type_hints(Recipe)
-    kinds = {int: (int,), float: (int, float), bool: (bool,), str: (str,)}
-    kinds |= {int | None: (int, type(None)), str | None: (str, type(None))}
-    wrong = not isinstance(value, kinds[types[f.name]]) or (
-        isinstance(value, bool) and types[f.name] is not bool
-    )
-    if wrong or (isinstance(value, float) and not math.isfinite(value)):
-        raise RecipeError(
-            f"{f.name} is {value!r}; expected {getattr(types[f.name], '__name__', types[f.name])}."
-        )
+    kinds = get_args(kind) or (kind,)
+    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
+    fits = fits and (kind is bool or not isinstance(value, bool))
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
+        raise RecipeError(f"{f.name} is {value!r}; expected {getattr(kind, '__name__', kind)}.")
+    if isinstance(value, int | float) and not low <= value < below:
+        end = "" if below == math.inf else f" and below {below}"
+        raise RecipeError(f"{f.name} must be at least {low}{end}, got {value}.")
 
 
-def _check(recipe: Recipe, names: str, low: float, below: float = math.inf) -> None:
-    for name in names.split():
-        value = getattr(recipe, name)
-        if not low <= value < below:
-            end = "" if below == math.inf else f" and below {below}"
-            raise RecipeError(f"{name} must be at least {low}{end}, got {value}.")
+@cache
+def torchvision_models() -> list[str]:
+    """Return the names of torchvision's classifiers, read from its files without importing it."""
+    found = importlib.util.find_spec("torchvision")
+    files = Path(found.origin).parent.glob("models/*.py") if found else []
+    pattern = re.compile(r"^@register_model\(\)\n(?:@.*\n)*def (\w+)", re.MULTILINE)
+    return [name for file in files for name in pattern.findall(file.read_text(encoding="utf-8"))]

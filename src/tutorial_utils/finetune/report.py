@@ -6,12 +6,10 @@ The text is in ``report.html.j2``.
 
 import base64
 import io
-import json
 import math
 import shlex
 import warnings
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import jinja2
@@ -26,10 +24,10 @@ from tutorial_utils._decoding import read_photo
 from tutorial_utils._files import read_lines, read_state, write_bytes
 from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, wilson_interval
-from tutorial_utils.finetune.inspect import FEW_TEST
-from tutorial_utils.finetune.listing import printable
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.run_folder import RunFolder, paste
+from tutorial_utils.photo_folder.inspect import FEW_TEST
+from tutorial_utils.photo_folder.names import printable
 from tutorial_utils.plotting import BLUE, ORANGE, STYLE
 
 MISTAKES = 12  # photos shown
@@ -40,12 +38,6 @@ WIDE_FONTS = (
     "Noto Sans CJK SC", "Noto Sans CJK JP", "Microsoft YaHei", "SimHei", "PingFang SC",
     "Hiragino Sans GB", "WenQuanYi Zen Hei", "Arial Unicode MS",
 )  # fmt: skip
-PLAIN_TORCH = """import torch, torchvision
-saved = torch.load("{path}", weights_only=True)
-model = torchvision.models.get_model(saved["model"], num_classes=len(saved["classes"]))
-model.load_state_dict(saved["state_dict"])
-logits = model.eval()(images)  # (N, 3, H, W), resized and normalised as saved["preprocessing"] says
-names = [saved["classes"][k] for k in logits.argmax(dim=1)]"""
 
 
 def class_rows(matrix: torch.Tensor, classes: Sequence[str]) -> list[dict]:
@@ -75,11 +67,11 @@ def class_rows(matrix: torch.Tensor, classes: Sequence[str]) -> list[dict]:
     return rows
 
 
-def draw_curves(history: Sequence[dict], path) -> None:
+def draw_curves(history: Sequence[dict]) -> Figure:
     """Draw losses and validation accuracy against the epoch; epoch 0 is the linear probe."""
     epochs = [row["epoch"] for row in history]
-    figure, (left, right) = new_figure(7.5, 3.0, 1, 2)
     trained = [row for row in history if "train_loss" in row]
+    figure, (left, right) = new_figure(7.5, 3.0, 1, 2)
     left.plot([r["epoch"] for r in trained], [r["train_loss"] for r in trained], "o-", color=BLUE,
               label="train (with augmentation)")  # fmt: skip
     left.plot(epochs, [r["validation_loss"] for r in history], "s--", color=ORANGE,
@@ -88,10 +80,10 @@ def draw_curves(history: Sequence[dict], path) -> None:
     left.legend()
     right.plot(epochs, [row["accuracy"] for row in history], "s--", color=ORANGE)
     right.set(xlabel="epoch", ylabel="validation accuracy")
-    figure.savefig(path)
+    return figure
 
 
-def draw_confusion(matrix: torch.Tensor, classes: Sequence[str], path) -> None:
+def draw_confusion(matrix: torch.Tensor, classes: Sequence[str]) -> Figure:
     """Draw the confusion matrix with its counts."""
     k = len(classes)
     side = min(2.0 + 0.45 * k, 14)
@@ -107,10 +99,10 @@ def draw_confusion(matrix: torch.Tensor, classes: Sequence[str], path) -> None:
     axis.set_xticklabels([classes[i] for i in ticks], rotation=90)
     axis.set_yticklabels([classes[i] for i in ticks])
     axis.grid(visible=False)
-    figure.savefig(path)
+    return figure
 
 
-def draw_reliability(logits: torch.Tensor, labels: torch.Tensor, path, bins: int = 10):
+def draw_reliability(logits: torch.Tensor, labels: torch.Tensor, bins: int = 10) -> Figure:
     """Draw accuracy against the predicted probability, in bins, with Wilson's 95 % intervals."""
     probability, answer = logits.softmax(dim=1).max(dim=1)
     right = answer == labels
@@ -120,40 +112,38 @@ def draw_reliability(logits: torch.Tensor, labels: torch.Tensor, path, bins: int
     for b in place.unique().tolist():
         inside = place == b
         k, n = int(right[inside].sum()), int(inside.sum())
-        low, high = wilson_interval(k, n)
         x = probability[inside].mean().item()
-        axis.plot([x, x], [low, high], color=BLUE)
+        axis.plot([x, x], wilson_interval(k, n), color=BLUE)
         axis.plot(x, k / n, "o", color=BLUE)
     axis.set(xlabel="mean predicted probability", ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     axis.legend(loc="upper left")
-    figure.savefig(path)
+    return figure
 
 
-def draw_mistakes(root: Path, rows: Sequence[dict], logits: torch.Tensor, labels: torch.Tensor,
-                  classes: Sequence[str], path) -> list[str]:  # fmt: skip
-    """Draw the most confident mistakes and return a line about each, the worst first."""
+def draw_mistakes(
+    root: Path, paths: Sequence[str], logits: torch.Tensor, labels: torch.Tensor, classes
+) -> tuple[str, list[str]]:
+    """Return a picture of the most confident mistakes and a line about each, the worst first."""
     probability, answer = logits.softmax(dim=1).max(dim=1)
     wrong = (answer != labels).nonzero().flatten()
     worst = wrong[probability[wrong].argsort(descending=True)][:MISTAKES].tolist()
     if not worst:
-        return []
+        return "", []
     columns = min(4, len(worst))
-    figure, axes = new_figure(7.5, 2.3 * -(-len(worst) // columns), -(-len(worst) // columns),
-                              columns)  # fmt: skip
+    rows = -(-len(worst) // columns)
+    figure, axes = new_figure(7.5, 2.3 * rows, rows, columns, squeeze=False)
     lines = []
-    for axis in axes.flat if len(worst) > 1 else [axes]:
+    for axis in axes.flat:
         axis.set_axis_off()
-    for axis, index in zip(axes.flat if len(worst) > 1 else [axes], worst, strict=False):
-        said, true = classes[answer[index]], classes[labels[index]]
+    for axis, index in zip(axes.flat, worst, strict=False):
+        said, true, sure = classes[answer[index]], classes[labels[index]], probability[index]
         try:
-            axis.imshow(read_photo(root / rows[index]["path"], 160))
+            axis.imshow(read_photo(root / paths[index], 160))
         except PhotosError:  # taken away since
             axis.text(0.5, 0.5, "photo not found", ha="center", va="center")
-        axis.set_title(f"{said} {probability[index]:.2f}\nis {true}", fontsize=8, loc="center")
-        path_said = printable(rows[index]["path"])
-        lines.append(f"{path_said}: {said} ({probability[index]:.2f}), is {true}")
-    figure.savefig(path)
-    return lines
+        axis.set_title(f"{said} {sure:.2f}\nis {true}", fontsize=8, loc="center")
+        lines.append(f"{printable(paths[index])}: {said} ({sure:.2f}), is {true}")
+    return data_uri(figure), lines
 
 
 def label_style() -> dict:
@@ -163,17 +153,17 @@ def label_style() -> dict:
     return STYLE | {"font.family": family, "text.parse_math": False}
 
 
-def new_figure(width: float, height: float, rows: int = 1, columns: int = 1):
+def new_figure(width: float, height: float, rows: int = 1, columns: int = 1, **options):
     """Return a figure in the book's style and its axes, without touching the reader's own plots."""
     with plt.rc_context(STYLE):
         figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-        return figure, figure.subplots(rows, columns)
+        return figure, figure.subplots(rows, columns, **options)
 
 
-def data_uri(draw: Callable[[io.BytesIO], object]) -> str:
-    """Return what a drawing function writes as an address that holds the picture itself."""
+def data_uri(figure: Figure) -> str:
+    """Return an address that holds the picture itself."""
     buffer = io.BytesIO()
-    draw(buffer)
+    figure.savefig(buffer)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -182,43 +172,32 @@ def render(root: Path, paths: Sequence[str], logits: torch.Tensor, labels: torch
            **values: object) -> str:  # fmt: skip
     """Return the page about photos that were judged: (N, num_classes) logits and (N,) labels."""
     classes = [printable(name) for name in classes]
-    k = len(classes)
-    matrix = torch.from_numpy(confusion_matrix(labels, logits.argmax(dim=1), labels=range(k)))
-    pictures, mistakes, doubts = {}, [], []
+    matrix = confusion_matrix(labels, logits.argmax(dim=1), labels=range(len(classes)))
+    matrix = torch.from_numpy(matrix)
     with plt.rc_context(label_style()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # a name that no font has: the page says it too
-        if len(history) > 1:
-            pictures["curves"] = data_uri(partial(draw_curves, history))
-        pictures["confusion"] = data_uri(partial(draw_confusion, matrix, classes))
-        pictures["reliability"] = data_uri(partial(draw_reliability, logits, labels))
-        photos = [{"path": path} for path in paths]
-
-        def draw(file) -> None:
-            mistakes[:] = draw_mistakes(root, photos, logits, labels, classes, file)
-
-        pictures["mistakes"] = data_uri(draw)
+        pictures = {
+            "curves": data_uri(draw_curves(history)) if len(history) > 1 else "",
+            "confusion": data_uri(draw_confusion(matrix, classes)),
+            "reliability": data_uri(draw_reliability(logits, labels)),
+        }
+        pictures["mistakes"], mistakes = draw_mistakes(root, paths, logits, labels, classes)
+        doubts = []
         if suspects is not None:
-            rows = [{"path": path} for path in suspects["paths"]]
-
-            def draw_doubts(file) -> None:
-                doubts[:] = draw_mistakes(root, rows, suspects["logits"], suspects["labels"],
-                                          classes, file)  # fmt: skip
-
-            pictures["suspects"] = data_uri(draw_doubts)
+            pictures["suspects"], doubts = draw_mistakes(root, classes=classes, **suspects)
     apart, worst = matrix.clone().fill_diagonal_(0), ""
     if apart.any():
-        i, j = divmod(int(apart.argmax()), k)
-        worst = (
-            f" Most frequent mistake: {classes[i]} called {classes[j]}, {int(apart[i, j])} times."
-        )
+        i, j = divmod(int(apart.argmax()), len(classes))
+        worst = f"{classes[i]} called {classes[j]}, {int(apart[i, j])} times."
+    rows = class_rows(matrix, classes)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
-        {"warnings": [], "advice": [], "temperature": None, "run": False} | values,
-        classes=class_rows(matrix, classes), pictures=pictures | {"curves": pictures.get("curves")},
-        mistakes=mistakes, suspects=doubts, worst_pair=worst, chance=math.log(k),
+        {"notes": [], "run": None} | values, classes=rows, pictures=pictures, mistakes=mistakes,
+        suspects=doubts, worst_pair=worst, verdict=verdict(values["found"]), few=FEW_TEST,
+        advice=advice(rows, apart, values["curve"]) if "curve" in values else [],
         calibration=expected_calibration_error(logits.softmax(dim=1), labels),
-        loss=nn.functional.cross_entropy(logits, labels).item(),
+        loss=nn.functional.cross_entropy(logits, labels).item(), chance=math.log(len(classes)),
         number=lambda value: "–" if value is None else f"{value:.2f}",
     )  # fmt: skip
 
@@ -230,36 +209,28 @@ def write_report(path: str | Path) -> Path:
         PhotosError: the run is not finished, or its folder cannot be written to.
     """
     run = RunFolder.open(path)
-    if not (run / "result.json").is_file():
-        raise PhotosError(f"{run.path} is not finished; go on with --resume.")
-    config = run.config()
-    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
-    inspection = json.loads((run / "inspection.json").read_text(encoding="utf-8"))
+    result, config = run.result(), run.config()
     rows = read_lines(run / "split.jsonl")
-    pool = [r for s in ("train", "validation") for r in rows if r["split"] == s]
-    kept, decision = read_state(run / "held_out.pt"), result["decision"]
-    split = "test" if (run / "test.pt").is_file() else "held-out"
-    if split == "test":
-        outputs, judged = read_state(run / "test.pt"), [r for r in rows if r["split"] == "test"]
+    pool = [row for split in ("train", "validation") for row in rows if row["split"] == split]
+    if "test" in result:
+        split, outputs = "test", read_state(run / "test.pt")
+        judged = [row for row in rows if row["split"] == "test"]
     else:
-        outputs, judged = kept, [pool[i] for i in kept["rows"].tolist()]
-    logits, labels = outputs["logits"] / decision["temperature"], outputs["labels"]
-    found = result.get("test") or result["validation"]
-    history, classes = run.history(), [printable(name) for name in config["classes"]]
-    plain = Recipe().to_json()
+        split, outputs = "held-out", read_state(run / "held_out.pt")
+        judged = [pool[i] for i in outputs["rows"].tolist()]
+    curve = read_state(run / "probe.pt")["curve"] if (run / "probe.pt").is_file() else []
+    plain, history = Recipe().to_json(), run.history()
     versions = ", ".join(f"{name} {number}" for name, number in config["versions"].items())
     page = render(
-        Path(config["photos"]), [r["path"] for r in judged], logits, labels, classes,
-        suspects=suspected(run, pool), history=history, run=True,
+        Path(config["photos"]), [row["path"] for row in judged],
+        outputs["logits"] / result["decision"]["temperature"], outputs["labels"],
+        config["classes"], suspects=suspected(run, pool), history=history, curve=curve,
+        run=result, config=config, split=split,
         title=f"{Path(config['source']).name}: {config['recipe']['model']}",
-        split=split, found=found, verdict=verdict(result, found),
-        warnings=cautions(result, found, config), advice=advice(run, logits, labels, classes),
-        origin=origin(config, result), temperature=decision["temperature"],
-        threshold=decision["threshold"], training=training(history, result),
+        found=result.get("test", result["validation"]), training=training(history, result),
         use=paste(["predict", str(run.path), "PHOTO", "--csv", "answers.csv"]),
-        plain=PLAIN_TORCH.format(path=run / "best.pt"), summary=inspection["summary"],
-        command=shlex.join(config["command"]),
-        versions=f"{versions}; {config['threads']} threads.",
+        model=run / "best.pt", summary=run.json("inspection.json")["summary"],
+        command=shlex.join(config["command"]), versions=versions,
         recipe=[(k, v, v != plain.get(k)) for k, v in config["recipe"].items()],
     )  # fmt: skip
     write_bytes(run / "report.html", page.encode("utf-8", "backslashreplace"))
@@ -273,80 +244,28 @@ def write_evaluation(path, run, inspection, photos, logits, labels, classes, val
         notes.append(f"{values['learned_from']} photos that the model was made from were left out")
     page = render(
         inspection.root, [p.path for p in photos], logits, labels, classes,
-        title=f"{run} on {inspection.root}", split=values["split"], found=values,
-        verdict=verdict({"chosen": "", "epoch": 0}, values), warnings=notes,
+        title=f"{run} on {inspection.root}", split=values["split"], found=values, notes=notes,
         origin=f"The model in {run}, on the photos in {inspection.root}.",
     )  # fmt: skip
     write_bytes(path, page.encode("utf-8", "backslashreplace"))
 
 
-def verdict(result: dict, found: dict) -> str:
+def verdict(found: dict) -> str:
     """Return one sentence on how good the model is."""
-    low, _ = found["interval"]
-    if low <= found["majority"]:
+    if found["interval"][0] <= found["majority"]:
         return (
             "These photos do not show that the model is better than always naming the largest "
             "class: the interval reaches down to that."
         )
     share = (found["accuracy"] - found["majority"]) / max(1e-9, 1 - found["majority"])
     word = "far" if share > 0.7 else "clearly" if share > 0.3 else "a little"
+    wrong = 1 - found["accuracy"]
+    rate = f"{max(1, round(100 * wrong))} in a hundred"
+    if found["accuracy"] < 0.95:
+        rate = f"{round(10 * wrong)} in ten"
     return (
-        f"The model is {word} better than always naming the largest class; about "
-        f"{round(10 * (1 - found['accuracy']))} in ten photos like these will be named wrongly."
-        if found["accuracy"] < 0.95
-        else f"The model is {word} better than always naming the largest class; about "
-        f"{max(1, round(100 * (1 - found['accuracy'])))} in a hundred photos like these will be "
-        "named wrongly."
-    )
-
-
-def cautions(result: dict, found: dict, config: dict) -> list[str]:
-    """Return what weakens the headline."""
-    lines = []
-    if found.get("copies"):
-        clean = found.get("without_copies")
-        lines.append(
-            f"{found['copies']} of the test photos are copies of photos that were learned from."
-            + (f" Without them the accuracy is {clean['accuracy']:.3f}." if clean else "")
-        )
-    if found["photos"] < FEW_TEST:
-        lines.append(
-            f"{found['photos']} photos say next to nothing about the accuracy: the interval is "
-            f"wide. Test on {FEW_TEST} or more, better hundreds."
-        )
-    if "test" not in result:
-        lines.append("There are no test photos: the held-out photos also chose the model, so this "
-                     "is a little too good.")  # fmt: skip
-    elif config.get("test_opened", 1) > 1:
-        times = config["test_opened"]
-        lines.append(f"The test photos were used {times} times, so this is a little too good.")
-    return lines
-
-
-def origin(config: dict, result: dict) -> str:
-    """Return where the figure comes from, when, and what it cost."""
-    how = (
-        "a linear probe (one new last layer on the frozen pretrained network)"
-        if result["chosen"] == "probe"
-        else f"fine-tuning (all layers trained), epoch {result['epoch']}"
-    )
-    used = (
-        "The test photos were used once, after every choice had been made. "
-        if config.get("test_opened") == 1 and "test" in result
-        else ""
-    )
-    e = result["evidence"]
-    compared = ""
-    if e:
-        compared = (
-            f"On {e['photos']} validation photos the probe was right on {e['probe_right']} and "
-            f"fine-tuning on {e['tuned_right']}; its loss was {abs(e['loss_gain']):.3f} "
-            f"{'lower' if e['loss_gain'] > 0 else 'higher'} with a standard error of "
-            f"{e['standard_error']:.3f}. "
-        )
-    return (
-        f"Result of {how}. {compared}{used}Made on {config.get('date', '')} in "
-        f"{result['cpu_seconds']:.0f} seconds of CPU time."
+        f"The model is {word} better than always naming the largest class; about {rate} photos "
+        "like these will be named wrongly."
     )
 
 
@@ -373,39 +292,42 @@ def suspected(run: RunFolder, pool: Sequence[dict]) -> dict | None:
     odd = ((answer != labels) & (probability > SURE)).nonzero().flatten()
     if not len(odd):
         return None
-    return {
-        "paths": [pool[stored["rows"][i]]["path"] for i in odd.tolist()],
-        "logits": stored["logits"][odd], "labels": labels[odd],
-    }  # fmt: skip
+    paths = [pool[stored["rows"][i]]["path"] for i in odd.tolist()]
+    return {"paths": paths, "logits": stored["logits"][odd], "labels": labels[odd]}
 
 
-def advice(run: RunFolder, logits: torch.Tensor, labels: torch.Tensor, classes) -> list[str]:
-    """Return what to do next: which classes, which pairs, more photos or not."""
-    lines, k = [], len(classes)
-    matrix = torch.from_numpy(confusion_matrix(labels, logits.argmax(dim=1), labels=range(k)))
-    rows = [row for row in class_rows(matrix, classes) if row["recall"] is not None]
-    mean = sum(row["recall"] for row in rows) / len(rows)
-    curve = read_state(run / "probe.pt")["curve"] if (run / "probe.pt").is_file() else []
-    weak = sorted((r for r in rows if r["recall"] < mean - 0.1), key=lambda row: row["recall"])[:3]
-    if weak:
+def advice(rows: Sequence[dict], apart: torch.Tensor, curve: Sequence[dict]) -> list[str]:
+    """Return what to do next: which classes, which pairs, more photos or not.
+
+    Args:
+        rows: of ``class_rows``.
+        apart: the confusion matrix without its diagonal.
+        curve: of ``probe.learning_curve``.
+    """
+    lines, judged = [], [row for row in rows if row["recall"] is not None]
+    mean = sum(row["recall"] for row in judged) / len(judged)
+    weak = [row for row in judged if row["recall"] < mean - 0.1]
+    if weak := sorted(weak, key=lambda row: row["recall"])[:3]:
         names = ", ".join(f"{row['name']} (recall {row['recall']:.2f})" for row in weak)
         lines.append(f"Weakest classes: {names}. Add photos of these first.")
-    apart = matrix.clone().fill_diagonal_(0)
     both = apart + apart.T
     for place in both.triu().flatten().argsort(descending=True)[:2].tolist():
-        i, j = divmod(place, k)
+        i, j = divmod(place, len(rows))
         if both[i, j] > 1:
             lines.append(
-                f"{classes[i]} and {classes[j]} are taken for one another {int(both[i, j])} times: "
-                "look at these photos; are the classes distinct on them?"
+                f"{rows[i]['name']} and {rows[j]['name']} are taken for one another "
+                f"{int(both[i, j])} times: look at these photos; are the classes distinct on them?"
             )
     if len(curve) == 3:
-        gain, last = curve[2]["accuracy"] - curve[1]["accuracy"], curve[2]
-        said = f"Learning from half of the photos gave {curve[1]['accuracy']:.3f}, from all "
-        said += f"{last['accuracy']:.3f} (probe, held-out photos). "
-        lines.append(
-            said + (f"About {last['photos']} more photos would perhaps give {gain:+.3f} again."
-                    if gain > 0.01 else "More photos of this kind will hardly help; a larger "
-                    "network (--model resnet50) or larger photos (--image-size) may.")
-        )  # fmt: skip
+        half, whole = curve[1]["accuracy"], curve[2]["accuracy"]
+        then = (
+            f"About {curve[2]['photos']} more photos would perhaps give {whole - half:+.3f} again."
+        )
+        if whole - half <= 0.01:
+            then = (
+                "More photos of this kind will hardly help; a larger network (--model resnet50) or "
+                "larger photos (--image-size) may."
+            )
+        lines.append(f"Learning from half of the photos gave {half:.3f}, from all {whole:.3f} "
+                     f"(probe, held-out photos). {then}")  # fmt: skip
     return lines

@@ -20,19 +20,21 @@ leaves the folder as it was after some epoch, and at most one partial file, whic
 """
 
 import contextlib
+import csv
+import io
 import json
 import os
 import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-from tutorial_utils._files import PARTIAL, explained, read_lines, read_state
+from tutorial_utils._files import PARTIAL, explained, read_lines, read_state, write_bytes
 from tutorial_utils.errors import PhotosError
 
 try:
@@ -92,15 +94,29 @@ class RunFolder:
         run.config()
         return run
 
-    def config(self) -> dict:
-        """Return what ``run.json`` says."""
+    def json(self, name: str) -> dict:
+        """Return what one of the folder's JSON files says."""
         try:
-            values = json.loads((self / CONFIG).read_text(encoding="utf-8"))
+            values = json.loads((self / name).read_text(encoding="utf-8"))
             if not isinstance(values, dict):
                 raise ValueError("no JSON object")
         except (OSError, ValueError) as error:
-            raise PhotosError(f"{self / CONFIG} cannot be read: {error}.") from None
+            raise PhotosError(f"{self / name} cannot be read: {error}.") from None
         return values
+
+    def config(self) -> dict:
+        """Return what ``run.json`` says."""
+        return self.json(CONFIG)
+
+    def result(self) -> dict:
+        """Return the figures at the end.
+
+        Raises:
+            PhotosError: the run is not finished.
+        """
+        if not (self / "result.json").is_file():
+            raise PhotosError(f"{self.path} is not finished; go on with --resume.")
+        return self.json("result.json")
 
     def log(self, row: dict) -> None:
         """Append a line to the log."""
@@ -150,6 +166,13 @@ class RunFolder:
             yield
         with contextlib.suppress(OSError):
             (self / "run.lock").unlink(missing_ok=True)
+
+
+def write_csv(path: Path, rows: Iterable[Sequence]) -> None:
+    """Write a table, whole or not at all."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    write_bytes(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def versions() -> dict[str, str]:

@@ -22,17 +22,18 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Sampler, Subset
 
 from tutorial_utils.errors import DivergedError, PhotosError
+from tutorial_utils.evaluation import accuracy
+from tutorial_utils.finetune.augmentation import mixer
 from tutorial_utils.finetune.distributed import gather_rows, shard_range
 from tutorial_utils.finetune.features import DTYPES
-from tutorial_utils.finetune.loading import PhotoDataset, batches, derive_seed, eval_loader
 from tutorial_utils.finetune.model_factory import (
     default_micro_batches,
     logits_and_loss,
     training_mode,
 )
 from tutorial_utils.finetune.recipe import Recipe
-from tutorial_utils.finetune.transforms import mixer
 from tutorial_utils.models import parameter_groups
+from tutorial_utils.photo_folder.loading import PhotoDataset, batches, derive_seed, eval_loader
 from tutorial_utils.training import predict
 
 
@@ -206,7 +207,7 @@ class Trainer:
             "lr": rate,
             "train_loss": now.loss / now.photos,
             "validation_loss": nn.functional.cross_entropy(logits, labels).item(),
-            "accuracy": (logits.argmax(dim=1) == labels).double().mean().item(),
+            "accuracy": accuracy(logits, labels),
         }
         now.epoch, now.step, now.loss, now.photos = now.epoch + 1, 0, 0.0, 0
         return row

@@ -3,15 +3,18 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
+from tutorial_utils._files import read_lines, write_lines
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.inspect import Inspection, Photo
-from tutorial_utils.finetune.listing import SPLITS
+from tutorial_utils.photo_folder.inspect import Inspection, Photo
+from tutorial_utils.photo_folder.names import SPLITS
 
 SHARES = (0.7, 0.15, 0.15)
 
@@ -71,30 +74,44 @@ def split_photos(
     return result
 
 
+def write_split(path: Path, splits: dict[str, list[Photo]]) -> None:
+    """Write the photos of each split, a line each, whole or not at all."""
+    write_lines(path, [asdict(p) | {"split": s} for s, part in splits.items() for p in part])
+
+
+def read_split(path: Path) -> dict[str, list[Photo]]:
+    """Return what ``write_split`` wrote; nothing in any split if there is no such file."""
+    parts = {split: [] for split in SPLITS}
+    for row in read_lines(path):
+        parts[row["split"]].append(Photo(**row))
+    return parts
+
+
 def _order(sha: str, seed: int) -> str:
     """Return a key that shuffles by content: the same for the same bytes and seed, anywhere."""
     return hashlib.sha256(f"{seed}:{sha}".encode()).hexdigest()
 
 
-def components(count: int, groups: Sequence[Sequence[int]]) -> np.ndarray:
-    """Return a number for each of ``count`` things, the same for things that a group connects."""
-    pairs = [(group[0], other) for group in groups for other in group[1:]]
+def group_numbers(inspection: Inspection, photos: Sequence[Photo]) -> np.ndarray:
+    """Return a number for each photo, the same for copies and for photos of one group."""
+    places, named = {photo.path: k for k, photo in enumerate(photos)}, {}
+    for k, photo in enumerate(photos):
+        if photo.group is not None:
+            named.setdefault(photo.group, []).append(k)
+    paths = [p.path for p in inspection.photos]
+    copies = [
+        [places[paths[i]] for i in group if paths[i] in places]
+        for group in (*inspection.exact_groups, *inspection.near_groups)
+    ]
+    pairs = [(group[0], k) for group in (*copies, *named.values()) for k in group[1:]]
     rows, columns = np.array(pairs, dtype=int).reshape(-1, 2).T
-    graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(count, count))
+    graph = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=[len(photos)] * 2)
     return connected_components(graph, directed=False)[1]
 
 
 def groups_of(inspection: Inspection, pool: Sequence[int]) -> list[list[int]]:
     """Return the photos of ``pool`` in groups that must stay together, singles too."""
-    places = {index: k for k, index in enumerate(pool)}
-    named = {}
-    for index in pool:
-        if inspection.photos[index].group is not None:
-            named.setdefault(inspection.photos[index].group, []).append(index)
-    groups = [*inspection.exact_groups, *inspection.near_groups, *named.values()]
-    inside = [[places[i] for i in group if i in places] for group in groups]
-    numbers = components(len(pool), [group for group in inside if group])
-    found = {}
+    numbers, found = group_numbers(inspection, [inspection.photos[i] for i in pool]), {}
     for index, number in zip(pool, numbers.tolist(), strict=True):
         found.setdefault(number, []).append(index)
     return list(found.values())

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from tutorial_utils._decoding import read_photo
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.inspect import Photo
+from tutorial_utils.photo_folder.inspect import Photo
 
 IN_WORKER = re.compile(r"Caught (\w+) in DataLoader worker.*\n(?:[\w.]+\.)?\1: (.*)\Z", re.DOTALL)
 

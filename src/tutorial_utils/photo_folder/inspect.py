@@ -1,6 +1,5 @@
 """What is in a folder of photos: read once, before any training, and said in plain words."""
 
-import dataclasses
 import hashlib
 import os
 from collections import Counter, deque
@@ -15,8 +14,10 @@ from tqdm.auto import tqdm
 
 from tutorial_utils._decoding import decode, open_header
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.duplicates import difference_hash, frequency_hash, near_groups
-from tutorial_utils.finetune.listing import HOW, SPLITS, Listing, PhotoFile, list_photos, printable
+from tutorial_utils.photo_folder.duplicates import difference_hash, frequency_hash, near_groups
+from tutorial_utils.photo_folder.listing import list_photos
+from tutorial_utils.photo_folder.names import SPLITS, printable
+from tutorial_utils.photo_folder.walk import HOW, Listing, PhotoFile
 
 HASH_SIZE = 64  # JPEGs are decoded at a scale that leaves the shorter side this long, for hashes
 IMBALANCE = 3.0  # largest class / smallest class from which the summary speaks of imbalance
@@ -296,8 +297,3 @@ def _duplicate_lines(found: Inspection, name: str, groups: list[list[int]]) -> I
     for group in (telling or members)[:LISTED]:
         rest = f" and {len(group) - 3} more" if len(group) > 3 else ""
         yield "  " + " = ".join(photo.path for photo in group[:3]) + rest
-
-
-def as_row(photo: Photo, split: str) -> dict:
-    """Return a photo as plain values, with the split that it was given."""
-    return {**dataclasses.asdict(photo), "split": split}
