@@ -23,7 +23,7 @@ from PIL import Image
 
 from tutorial_utils._decoding import read_photo
 from tutorial_utils.checkpoints import eval_transform
-from tutorial_utils.finetune.inference import asked_model, load
+from tutorial_utils.inference.predict import asked_model, load
 from tutorial_utils.results import save_results
 
 COUNT = 1000

@@ -37,10 +37,10 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.model_factory import choose_precision, training_mode
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.trainer import Trainer
+from tutorial_utils.inference.cpu_speed import fold_batchnorm
 from tutorial_utils.models import parameter_groups
 from tutorial_utils.results import save_results
 

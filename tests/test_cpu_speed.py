@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import get_model
 
-from tutorial_utils.finetune.cpu_speed import FoldedPair, StridedDepthwise, fold_batchnorm
+from tutorial_utils.inference.cpu_speed import FoldedPair, StridedDepthwise, fold_batchnorm
 
 
 def shaken(model):

@@ -7,8 +7,8 @@ from torchvision.models import get_model
 
 from tutorial_utils.checkpoints import Classifier
 from tutorial_utils.errors import PhotosError, RecipeError
-from tutorial_utils.finetune import export
-from tutorial_utils.finetune.export import export_classifier
+from tutorial_utils.inference import export
+from tutorial_utils.inference.export import export_classifier
 
 PREPROCESSING = {"resize": 72, "crop": 64, "mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.2]}
 

@@ -18,9 +18,10 @@ from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import DivergedError, PhotosError, Stopped
 from tutorial_utils.finetune import pipeline as module
 from tutorial_utils.finetune.cli import main
-from tutorial_utils.finetune.inference import compare, evaluate
+from tutorial_utils.finetune.comparison import compare
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.finetune.report import evaluate
 
 QUICK = {
     "model": "shufflenet_v2_x0_5", "regime": "scratch", "batchnorm": "frozen", "image_size": 32,

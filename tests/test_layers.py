@@ -1,4 +1,4 @@
-"""The package's parts and their one direction: finetune -> photo_folder -> lessons, never back."""
+"""Parts of the package, one direction: finetune -> inference -> photo_folder -> lessons."""
 
 import ast
 import re
@@ -8,8 +8,8 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutorial_utils"
 LESSONS = 2200  # lines of Python: a learner reads them in an hour
-PROGRAM = {"photo_folder": 1560, "finetune": 3700}
-ROOMS = ("finetune", "photo_folder", "interactive", "lab")
+PROGRAM = {"photo_folder": 1560, "inference": 560, "finetune": 3000}
+ROOMS = (*PROGRAM, "interactive", "lab")
 
 
 def imported(source, package):
@@ -45,7 +45,7 @@ def test_a_lesson_imports_no_room(path):
 @pytest.mark.parametrize(
     ("room", "others"),
     [("interactive", set()), ("lab", set()), ("photo_folder", set()),
-     ("finetune", {"photo_folder"})],
+     ("inference", {"photo_folder"}), ("finetune", {"photo_folder", "inference"})],
 )  # fmt: skip
 def test_a_room_imports_only_what_lies_below_it(room, others):
     for path in (PACKAGE / room).rglob("*.py"):

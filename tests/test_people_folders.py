@@ -23,10 +23,10 @@ from tutorial_utils import _decoding
 from tutorial_utils.checkpoints import eval_transform, load_classifier, predict_photo
 from tutorial_utils.errors import PhotosError, Stopped
 from tutorial_utils.finetune.cli import main
-from tutorial_utils.finetune.inference import answer_of, evaluate, predict_files
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe, torchvision_models
-from tutorial_utils.finetune.report import training
+from tutorial_utils.finetune.report import evaluate, training
+from tutorial_utils.inference.predict import answer_of, predict_files
 from tutorial_utils.photo_folder import walk
 from tutorial_utils.photo_folder.inspect import inspect_photos
 from tutorial_utils.photo_folder.listing import list_photos, photos_to_predict

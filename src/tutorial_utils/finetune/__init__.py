@@ -1,9 +1,10 @@
 """The fine-tuning program: from a folder of photos to a model, a report and predictions.
 
-It imports ``photo_folder``, which reads and divides the photos, and the lessons; neither imports
-it. The command ``tutorial-utils`` is in ``cli``, the path of a run in ``pipeline``, the training
-loop in ``trainer``. Names are imported when they are first used, so that the command line answers
-before torch is loaded. Chapter: *Your own photos*.
+It imports ``photo_folder``, which reads and divides the photos, ``inference``, which asks and
+judges a finished model, and the lessons; none of them imports it. The command ``tutorial-utils``
+is in ``cli``, the path of a run in ``pipeline``, the training loop in ``trainer``. Names are
+imported when they are first used, so that the command line answers before torch is loaded.
+Chapter: *Your own photos*.
 """
 
 import importlib
@@ -11,11 +12,11 @@ import importlib
 _PLACES = {
     "Recipe": "finetune.recipe", "finetune": "finetune.pipeline", "Result": "finetune.pipeline",
     "fit_probe": "finetune.probe", "cross_validate": "finetune.probe",
-    "load": "finetune.inference", "predict_files": "finetune.inference",
-    "csv_rows": "finetune.inference", "evaluate": "finetune.inference",
-    "evaluation_text": "finetune.inference", "compare": "finetune.inference",
-    "write_report": "finetune.report",
-    "export_classifier": "finetune.export", "list_photos": "photo_folder.listing",
+    "load": "inference.predict", "predict_files": "inference.predict",
+    "csv_rows": "inference.predict", "evaluation_text": "inference.evaluate",
+    "evaluate": "finetune.report", "write_report": "finetune.report",
+    "compare": "finetune.comparison", "export_classifier": "inference.export",
+    "list_photos": "photo_folder.listing",
     "inspect_photos": "photo_folder.inspect", "split_photos": "photo_folder.split",
 }  # fmt: skip
 __all__ = sorted(_PLACES)

@@ -226,7 +226,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     """Do ``tutorial-utils evaluate``."""
     with unpacked(options.photos) as photos:
         found = program.evaluate(
-            options.run, photos, options.split, options.report, options.cpu,
+            options.run, photos, options.report, split=options.split, cpu=options.cpu,
             progress=not (options.json or options.quiet), **layout_of(options),
         )  # fmt: skip
     print(json.dumps(found) if options.json else program.evaluation_text(found))

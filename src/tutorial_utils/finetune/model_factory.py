@@ -11,8 +11,8 @@ from torchvision.models import get_model, get_model_weights
 
 from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import PhotosError
-from tutorial_utils.finetune.cpu_speed import fold_batchnorm
 from tutorial_utils.finetune.recipe import Recipe
+from tutorial_utils.inference.cpu_speed import fold_batchnorm
 from tutorial_utils.models import head, load_pretrained, replace_head, train_mode
 
 BF16_FLAGS = {"avx512_bf16", "amx_bf16"}

@@ -27,9 +27,7 @@ from tutorial_utils.errors import BookError, PhotosError, Stopped
 from tutorial_utils.evaluation import accuracy, fit_temperature
 from tutorial_utils.finetune.augmentation import train_transform
 from tutorial_utils.finetune.distributed import on_main_process
-from tutorial_utils.finetune.export import export_classifier
 from tutorial_utils.finetune.features import cache_features, feature_key, head_inputs
-from tutorial_utils.finetune.inference import answers_of, asked_model, csv_rows, figures, load
 from tutorial_utils.finetune.lr_finder import range_test, suggest
 from tutorial_utils.finetune.model_factory import build_model, choose_precision, pick_weights
 from tutorial_utils.finetune.probe import (
@@ -52,6 +50,9 @@ from tutorial_utils.finetune.run_folder import (
     write_csv,
 )
 from tutorial_utils.finetune.trainer import Trainer, predict_shared, stop_requests
+from tutorial_utils.inference.evaluate import figures
+from tutorial_utils.inference.export import export_classifier
+from tutorial_utils.inference.predict import answers_of, asked_model, csv_rows, load
 from tutorial_utils.models import head
 from tutorial_utils.photo_folder.archives import is_archive, unpack_photos
 from tutorial_utils.photo_folder.inspect import FEW_TEST, Photo, inspect_photos, ordered_skips

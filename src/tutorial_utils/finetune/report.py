@@ -26,6 +26,7 @@ from tutorial_utils.errors import PhotosError
 from tutorial_utils.evaluation import expected_calibration_error, wilson_interval
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.run_folder import RunFolder, paste
+from tutorial_utils.inference.evaluate import evaluate as judge
 from tutorial_utils.photo_folder.inspect import FEW_TEST
 from tutorial_utils.photo_folder.names import printable
 from tutorial_utils.plotting import BLUE, ORANGE, STYLE
@@ -237,17 +238,31 @@ def write_report(path: str | Path) -> Path:
     return run / "report.html"
 
 
-def write_evaluation(path, run, inspection, photos, logits, labels, classes, values) -> None:
-    """Write the page about a run's model on other photos."""
-    notes = [f"skipped: {len(inspection.skipped)} files"] if inspection.skipped else []
+def evaluate(
+    run: str | Path, photos: str | Path, report: str | Path | None = None, **options: object
+) -> dict:
+    """Return how good a run's model is on a folder of class folders, as plain values.
+
+    Args:
+        run: a run's folder or a saved classifier.
+        photos: the folder.
+        report: write a page like the run's report to this file.
+        options: see ``inference.evaluate.evaluate``, which also says what the values are.
+    """
+    found = judge(run, photos, **options)
+    values, skipped = found.values, found.inspection.skipped
+    if report is None:
+        return values
+    notes = [f"skipped: {len(skipped)} files"] if skipped else []
     if values["learned_from"]:
         notes.append(f"{values['learned_from']} photos that the model was made from were left out")
     page = render(
-        inspection.root, [p.path for p in photos], logits, labels, classes,
-        title=f"{run} on {inspection.root}", split=values["split"], found=values, notes=notes,
-        origin=f"The model in {run}, on the photos in {inspection.root}.",
+        found.inspection.root, [p.path for p in found.photos], found.logits, found.labels,
+        found.classes, title=f"{run} on {photos}", split=values["split"], found=values, notes=notes,
+        origin=f"The model in {run}, on the photos in {photos}.",
     )  # fmt: skip
-    write_bytes(path, page.encode("utf-8", "backslashreplace"))
+    write_bytes(Path(report), page.encode("utf-8", "backslashreplace"))
+    return values
 
 
 def verdict(found: dict) -> str:
