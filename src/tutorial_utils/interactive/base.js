@@ -82,10 +82,9 @@ export function slider(label, { min, max, step = 1, value, show = fmt, oninput }
     range.setAttribute("aria-valuetext", out.textContent);
   };
   range.addEventListener("input", () => { tell(); oninput(+range.value); });
-  // A finger that sets out to scroll the page takes back what its touch has moved.
-  let before;
-  range.addEventListener("pointerdown", () => { before = range.value; });
-  range.addEventListener("pointercancel", () => { range.value = before; tell(); oninput(+before); });
+  let before; // a finger that goes on to scroll the page takes back what its touch has moved
+  range.onpointerdown = () => { before = range.value; };
+  range.onpointercancel = () => { box.set(before); oninput(+before); };
   const box = h("label", {}, label + " ", out, range);
   box.set = (v) => { range.value = v; tell(); };
   box.range = range;
