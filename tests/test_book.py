@@ -185,6 +185,34 @@ def test_the_search_leads_to_the_section_whose_title_matches(visit, source):
         assert visited.faults == []
 
 
+def test_the_search_finds_first_where_a_thing_is_taught(visit):
+    taught = {
+        "softmax": "softmax.html",
+        "stride": "convolution.html#where-the-windows-lie",
+        "padding": "convolution.html#where-the-windows-lie",
+        "receptive field": "convolution.html#how-far-a-unit-sees",
+        "dropout": "normalisation.html#dropout",
+        "batch norm": "normalisation.html#batchnorm-measure-then-correct",
+        "batchnorm": "normalisation.html#batchnorm-measure-then-correct",
+        "normalization": "normalisation.html",
+        "fine-tune": "five_steps.html",
+        "finetuning": "five_steps.html",
+        "confusion matrix": "evaluation.html#ten-photos-by-hand",
+        "learning rate": "glossary.html#g-learning-rate",
+        "overfit": "glossary.html#g-overfitting",
+        "freeze": "glossary.html#g-freeze",
+    }
+    page = visit("search.html?q=pooling").page
+    page.wait_for_selector("#search-results ul.search li a")
+    script = """q => {
+        Search.output.replaceChildren();
+        showSections(q);
+        return Search.output.querySelector("a").href;
+    }"""
+    found = {query: page.evaluate(script, query).split("/")[-1] for query in taught}
+    assert found == taught
+
+
 def test_the_search_reads_no_code(visit):
     for query in ("zip(axes", "enumerate"):
         page = visit(f"search.html?q={query}").page

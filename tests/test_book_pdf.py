@@ -60,3 +60,12 @@ def test_links_lead_into_the_book(printed):
     assert not [a for a in links if str(a.get("/A", {}).get("/URI", "")).startswith("file:")]
     assert inside, "softmax and evaluation name one another"
     assert all(link["/Dest"][0].get_object() in printed.pages for link in inside)
+
+
+def test_links_lead_to_sections_of_their_own_chapter(printed):
+    # Both chapters have an equation (2): each one's references lead to its own.
+    chapters = [printed.get_destination_page_number(below[0]) for below in printed.outline[1::2]]
+    for first, end in zip(chapters, [*chapters[1:], len(printed.pages)], strict=True):
+        links = [a.get_object() for p in printed.pages[first:end] for a in p.get("/Annots", [])]
+        leads = {printed.get_page_number(k["/Dest"][0].get_object()) for k in links if "/Dest" in k}
+        assert len(leads & set(range(first + 1, end))) > 1

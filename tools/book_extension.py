@@ -107,23 +107,37 @@ def copy_files(app, exception) -> None:
 
 
 def write_search(app, exception) -> None:
-    """Write the sections' titles and prose for the search of book.js: no code, no contents."""
+    """Write what the search of book.js reads: each section's title, prose and bold words.
+
+    Bold is what a section teaches. Code and contents are left out; a term of the glossary is a
+    section of its own.
+    """
     if exception is not None or app.builder.format != "html":
         return
+
+    def plain(node):
+        return " ".join(re.sub(r"<[^>]+>", "", node.astext()).split())
+
     rows = []
     for page in sorted(app.env.found_docs, key=lambda name: chapters().get(name[5:], 99)):
-        texts = {}
-        doctree = app.env.get_doctree(page)
-        for node in doctree.findall(lambda n: isinstance(n, (nodes.paragraph, nodes.term))):
+        texts, taught = {}, {}
+        doctree, name = app.env.get_doctree(page), app.env.titles[page].astext()
+        for node in doctree.findall(lambda n: isinstance(n, nodes.paragraph | nodes.strong)):
             section = node.parent
+            if isinstance(section, nodes.term | nodes.definition):
+                continue
             while section is not None and not isinstance(section, nodes.section):
                 section = section.parent
-            text = re.sub(r"<[^>]+>", "", node.astext())
-            texts.setdefault(section, []).append(" ".join(text.split()))
+            kind = taught if isinstance(node, nodes.strong) else texts
+            kind.setdefault(section, []).append(plain(node))
         for section in doctree.findall(nodes.section):
             anchor = "" if section.parent is doctree else f"#{section['ids'][0]}"
-            title, text = section[0].astext(), " ".join(texts.get(section, []))
-            rows.append([page, anchor, app.env.titles[page].astext(), title, text])
+            text, bold = " ".join(texts.get(section, [])), "|".join(taught.get(section, []))
+            rows.append([page, anchor, name, section[0].astext(), text, bold])
+        for item in doctree.findall(nodes.definition_list_item):
+            if anchor := re.search(r'<a id="(.+?)">', item[0].astext()):
+                term = next(iter(item[0].findall(nodes.strong))).astext()
+                rows.append([page, f"#{anchor[1]}", name, plain(item[0]), plain(item[1]), term])
     script = f"window.bookSections = {json.dumps(rows, ensure_ascii=False)};"
     (Path(app.outdir) / "_static" / "book-search.js").write_text(script, encoding="utf-8")
 

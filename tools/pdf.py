@@ -1,7 +1,7 @@
 """Print the built book into one PDF: Chromium prints each page, pypdf joins them.
 
 `python tools/pdf.py` reads _build/html and writes _build/NAME.pdf, with an outline, pages
-numbered throughout, each chapter's title at the head, and links that lead to pages of the book.
+numbered throughout, each chapter's title at the head, and links that lead to sections of the book.
 """
 
 import io
@@ -17,7 +17,7 @@ from browser import system_chromium
 from front_page import last_run
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, NameObject
+from pypdf.generic import ArrayObject, NameObject, NullObject
 
 ROOT = Path(__file__).resolve().parents[1]
 HTML = ROOT / "_build" / "html"
@@ -27,6 +27,13 @@ READY = """async () => {
     for (const i of document.querySelectorAll("img")) { i.loading = "eager"; }
     await Promise.all([...document.querySelectorAll("article img")].map((i) => i.decode()));
     for (let k = 0; k < 3; k++) await new Promise(requestAnimationFrame);
+    // Chromium notes the places that links of the same page lead to: lead to all.
+    const links = document.createElement("div");
+    links.hidden = true;
+    for (const { id } of document.querySelectorAll("article [id]:not(svg *, mjx-container *)")) {
+        links.append(Object.assign(document.createElement("a"), { href: `#${id}` }));
+    }
+    document.body.append(links);
 }"""
 
 
@@ -70,24 +77,47 @@ def title_page(page) -> PdfReader:
     return PdfReader(io.BytesIO(page.pdf(prefer_css_page_size=True)))
 
 
-def lead_into_the_book(writer: PdfWriter, firsts: dict[str, int]) -> None:
-    """Make links between pages lead to the chapter's first page of paper; drop other files."""
-    for sheet in writer.pages:
+def find_places(printed: PdfReader, start: int) -> dict[str, tuple]:
+    """Return where each named place of a printed chapter is: page number in the book, left, top."""
+    return {
+        unquote(name.removeprefix("/")): (
+            start + printed.get_destination_page_number(place),
+            place.left,
+            place.top,
+        )
+        for name, place in printed.named_destinations.items()
+    }
+
+
+def lead_into_the_book(writer: PdfWriter, places: dict[str, dict[str, tuple]]) -> None:
+    """Make links inside the book lead to the section they name; drop links to other files."""
+    chapter = None
+    for number, sheet in enumerate(writer.pages):
+        chapter = next((n for n, found in places.items() if found[""][0] == number), chapter)
+        kept = ArrayObject()
         for entry in sheet.get("/Annots", []):
-            action = entry.get_object().get("/A", {})
-            target = urlsplit(str(action.get("/URI", "")))
-            name = f"book/{Path(unquote(target.path)).stem}"
-            if target.scheme == "file":
-                where = entry.get_object()
-                where.pop("/A")  # no address of the machine that printed it
-                if name in firsts:
-                    first = writer.pages[firsts[name]].indirect_reference
-                    where[NameObject("/Dest")] = ArrayObject([first, NameObject("/Fit")])
+            link = entry.get_object()
+            target = urlsplit(str(link.get("/A", {}).get("/URI", "")))
+            name, place = f"book/{Path(unquote(target.path)).stem}", unquote(target.fragment)
+            if "/Dest" in link:
+                name, place = chapter, unquote(str(link["/Dest"]).removeprefix("/"))
+            elif target.scheme != "file":
+                kept.append(entry)
+                continue
+            link.pop("/A", None)  # no address of the machine that printed it
+            if name in places:
+                first, left, top = places[name].get(place, places[name][""])
+                page = writer.pages[first].indirect_reference
+                where = [page, NameObject("/XYZ"), left, top, NullObject()]
+                link[NameObject("/Dest")] = ArrayObject(where)
+                kept.append(entry)
+        sheet[NameObject("/Annots")] = kept
+    writer.root_object.pop("/Names", None)  # the same names in each chapter
 
 
 def print_book(page: Page, parts: list[tuple[str, list[str]]], path: Path) -> int:
     """Print these pages of the built book into one file; return the number of its pages."""
-    writer, firsts = PdfWriter(), {}
+    writer, places = PdfWriter(), {}
     page.set_viewport_size({"width": 900, "height": 1200})
     writer.append(title_page(page), import_outline=False)
     for caption, names in parts:
@@ -96,11 +126,12 @@ def print_book(page: Page, parts: list[tuple[str, list[str]]], path: Path) -> in
             start = len(writer.pages)
             title, printed = print_page(page, (HTML / f"{name}.html").as_uri(), start)
             above = above or writer.add_outline_item(title=caption, page_number=start)
-            firsts[name] = start
+            top = (start, NullObject(), NullObject())
+            places[name] = {**find_places(printed, start), "": top}
             writer.append(printed, import_outline=False)
             writer.add_outline_item(title=title, page_number=start, parent=above)
             print(f"{title}: pages {start + 1} to {len(writer.pages)}", flush=True)
-    lead_into_the_book(writer, firsts)
+    lead_into_the_book(writer, places)
     writer.compress_identical_objects()
     writer.write(path)
     return len(writer.pages)

@@ -1,18 +1,24 @@
-// Search finds sections: first those whose title has the words, then those whose prose is full of them.
-const rank = ([page, anchor, pageTitle, title, text], query, words) => {
-  const [head, body] = [title.toLowerCase(), text.toLowerCase()];
-  if (!words.every((word) => word.test(`${pageTitle} ${title} ${text}`))) return 0;
-  const inTitle = words.every((word) => word.test(title));
-  const score = (head === query ? 90 : head.includes(query) ? 60 : inTitle ? 40 : 0) * (anchor ? 1 : 2);
-  const dense = (300 * (body.split(query).length - 1)) / (body.length + 600);
-  return score + dense + (words.every((word) => word.test(text)) ? 0.1 : 0);
+// Search finds sections: first those whose title is what was asked, then those that teach it (it is
+// bold there), the glossary's word on it, other titles, and the prose that is full of it.
+const rank = ([page, anchor, pageTitle, title, text, taught], phrase, words) => {
+  const all = `${pageTitle} ${title} ${text}`;
+  const count = all.split(new RegExp(phrase, "iu")).length - 1;
+  if (!count && !words.every((word) => word.test(all))) return 0;
+  const [inTitle, whole] = [phrase, `(?:^|\\|)${phrase}\\p{L}*(?:$|\\|)`].map((p) => new RegExp(p, "iu"));
+  const aside = page.endsWith("errata") || /^(Summary|Exercises)$/.test(title);
+  const term = anchor.startsWith("#g-");
+  const score = term ? (whole.test(taught) ? 65 : 0) : whole.test(title) ? 100 : inTitle.test(title) && !anchor ? 80
+    : whole.test(taught) ? 70 : inTitle.test(title) ? 60 : words.every((word) => word.test(title)) ? 40 : 0;
+  return (score + (300 * count) / (text.length + 600) + 0.1) * (aside ? 0.001 : 1);
 };
 
 const showSections = (query) => {
-  const plain = query.toLowerCase().trim();
-  const stems = plain.split(/[^\p{L}\p{N}]+/u).filter(Boolean).map((w) => w.replace(/(?<=.{4})(ing|es|s)$/, ""));
-  const words = stems.map((stem) => new RegExp(`(?<![\\p{L}\\p{N}])${stem}`, "iu"));
-  const found = words.length === 0 ? [] : bookSections.map((row) => [rank(row, plain, words), row])
+  // "fine-tuning" finds "finetune", "batch norm" finds "BatchNorm", "normalize" finds "normalise".
+  const start = (word) => "(?<![\\p{L}\\p{N}])" + [...word.replace(/(?<=.{4})(ing|ation|es?|s)$/, "")]
+    .map((c) => (/[sz]/.test(c) ? "[sz]" : c)).join("[ -]?");
+  const plain = query.toLowerCase().split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+  const words = plain.map((word) => new RegExp(start(word), "iu"));
+  const found = words.length === 0 ? [] : bookSections.map((row) => [rank(row, start(plain.join("")), words), row])
     .filter(([score]) => score > 0).sort((a, b) => b[0] - a[0]).slice(0, 40);
   Search.stopPulse();
   Search.title.textContent = "Search results";
