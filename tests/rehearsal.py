@@ -77,8 +77,11 @@ class TwoDevices(TorchFunctionMode):
             where = "cpu"
         elif asked:
             where = "gpu" if is_pretended(asked[-1]) else "cpu"
+        elif name == "to" and len(inputs) > 1:  # to where another tensor lies
+            where = place(inputs[1])
         elif places:
-            where = next(iter(places)) if name != "copy_" else place(inputs[0])
+            first = name in ("copy_", "__getitem__")
+            where = place(inputs[0]) if first else next(iter(places))
         else:
             where = None if inputs else "cpu"
         if where is not None and result is not None:
