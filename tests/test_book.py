@@ -76,6 +76,12 @@ def check_phone(page):
             .map(e => e.outerHTML.slice(0, 200))"""
     )
     assert cut == []
+    hidden = page.evaluate(
+        """() => [...document.querySelectorAll("article div.math")].filter(e => e.offsetParent)
+            .filter(e => e.scrollLeft !== 0 || e.firstElementChild.getBoundingClientRect().left
+                < e.getBoundingClientRect().left - 1).map(e => e.textContent.slice(0, 100))"""
+    )
+    assert hidden == [], "formulas that do not open at their beginning"
 
 
 def check_desktop(page, name):
