@@ -12,6 +12,7 @@ from browser import system_chromium
 from tutorial_utils.interactive.base import read_module
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+FLAGS += ["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]  # no other machine is there
 
 
 BROWSER = {"chromium", "load_module", "show", "visit", "addresses"}

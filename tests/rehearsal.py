@@ -25,6 +25,7 @@ from torchvision.transforms import v2
 
 DEVICE = torch.device("cpu", 7)  # plays the GPU: real tensors are never on it
 CROSSING = {"to", "cpu", "copy_", "type", "numpy", "tolist", "item", "__repr__", "__format__"}
+CROSSING |= {"_has_compatible_shallow_copy_type", "__set__"}  # inside Module.to
 PLACE = "_rehearsed_place"
 
 
@@ -58,6 +59,8 @@ class TwoDevices(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
         name = getattr(func, "__name__", "")
+        if func is torch.device and any(is_pretended(a) for a in args):
+            return DEVICE
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         asked = [d for d in (*args, kwargs.get("device")) if is_device(d)]
         # A single number may lie on the CPU, as in torch itself.
@@ -74,8 +77,11 @@ class TwoDevices(TorchFunctionMode):
             where = "cpu"
         elif asked:
             where = "gpu" if is_pretended(asked[-1]) else "cpu"
+        elif name == "to" and len(inputs) > 1:  # to where another tensor lies
+            where = place(inputs[1])
         elif places:
-            where = next(iter(places)) if name != "copy_" else place(inputs[0])
+            first = name in ("copy_", "__getitem__")
+            where = place(inputs[0]) if first else next(iter(places))
         else:
             where = None if inputs else "cpu"
         if where is not None and result is not None:

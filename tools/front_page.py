@@ -43,7 +43,7 @@ def thumbnail(notebook: dict) -> str:
             data = output.get("data", {})
             text = "".join(data.get("image/svg+xml", data.get("text/html", "")))
             svg = re.search(r"<svg.*?</svg>", text, re.S)
-            if svg and len(svg[0]) < 40_000 and "shadow" not in text:
+            if svg and len(svg[0]) < 60_000 and "shadow" not in text:
                 picture = inline_plot(svg[0], "") if "image/svg+xml" in data else svg[0]
                 picture = re.sub(r'role="img" aria-label(ledby)?="[^"]*"', "", picture)
                 return f'<span class="book-thumb" aria-hidden="true">{picture}</span>'
