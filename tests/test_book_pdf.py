@@ -6,6 +6,8 @@ import pdf
 import pytest
 from pypdf import PdfReader
 
+pytestmark = pytest.mark.xdist_group("pdf")  # printed once
+
 
 @pytest.fixture(scope="module")
 def printed(chromium, addresses, tmp_path_factory):
@@ -20,31 +22,37 @@ def printed(chromium, addresses, tmp_path_factory):
     return reader
 
 
-def test_pages_are_numbered_throughout_and_titled(printed):
-    for number, page in enumerate(printed.pages[1:], start=2):
-        foot = re.search(r"(\d+)Image Classi\S+ with Pretrained Models", page.extract_text())
+@pytest.fixture(scope="module")
+def texts(printed):
+    """Return the text of each page."""
+    return [page.extract_text() for page in printed.pages]
+
+
+def test_pages_are_numbered_throughout_and_titled(printed, texts):
+    for number, text in enumerate(texts[1:], start=2):
+        foot = re.search(r"(\d+)Image Classi\S+ with Pretrained Models", text)
         assert int(foot[1]) == number
     parts = printed.outline
     assert [entry.title for entry in parts[::2]] == ["The layers", "Judging"]
     assert [len(below) for below in parts[1::2]] == [1, 1]
     title = parts[1][0].title
-    assert title in printed.pages[1].extract_text()
+    assert title in texts[1]
 
 
-def test_solutions_are_there_and_buttons_are_not(printed):
-    text = "\n".join(page.extract_text() for page in printed.pages)
+def test_solutions_are_there_and_buttons_are_not(texts):
+    text = "\n".join(texts)
     assert "# Solution" in text
     assert "Show all code" not in text
     assert "Show code cell source" not in text
 
 
-def test_no_page_is_nearly_empty_but_at_the_end_of_a_chapter(printed):
+def test_no_page_is_nearly_empty_but_at_the_end_of_a_chapter(printed, texts):
     chapters = [printed.get_destination_page_number(below[0]) for below in printed.outline[1::2]]
     ends = {0, *[first - 1 for first in chapters], len(printed.pages) - 1}
     for number in set(range(len(printed.pages))) - ends:
         page = printed.pages[number]
         drawn = page.get_contents().get_data().count(b"\n")
-        assert len(page.extract_text()) > 250 or drawn > 400 or page.images, number + 1
+        assert len(texts[number]) > 250 or drawn > 400 or page.images, number + 1
 
 
 def test_bars_are_drawn_on_a_light_ground(printed):
