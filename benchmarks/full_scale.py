@@ -2,9 +2,9 @@
 
 Two chapters do far more at `full` than at `tiny`: *Fine-tuning in five steps* and *The walkthrough*
 train ResNet-50 on 3,068 photos of clothes. ``WORK`` says how many images each sends through its
-network, counted from its cells. Counted here: the multiply-adds of a forward pass (torch's FlopCounterMode, on
-tensors without memory), and the bytes that one training step keeps: activations for the backward
-pass, weights, gradients and the optimiser's two moments.
+network, counted from its cells. Counted here: the multiply-adds of a forward pass (torch's
+FlopCounterMode, on tensors without memory), and the bytes that one training step keeps:
+activations for the backward pass, weights, gradients and the optimiser's two moments.
 
 Time: training on an image takes three forward passes (the walk back is two). A T4 does 8.1 TFLOP/s
 in float32 at most (NVIDIA's data sheet); a quarter of that is reckoned. Reading is measured on this
