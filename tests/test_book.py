@@ -41,9 +41,10 @@ MARK = """() => {
     }
     return seen.size;
 }"""
-# Half of all elements are the glyphs of formulas and the words of listings.
+# Most elements are glyphs of formulas, shapes in pictures that have a name, and words of listings.
 THIN = """() => {
-    document.querySelectorAll("mjx-math").forEach((e) => e.replaceChildren());
+    document.querySelectorAll("mjx-container > *").forEach((e) => e.replaceChildren());
+    document.querySelectorAll("svg[role=img] > :not(title, desc)").forEach((e) => e.remove());
     document.querySelectorAll("pre span:not([data-contrast], [id])").forEach((e) => {
         if (!e.children.length) e.replaceWith(e.textContent);
     });
