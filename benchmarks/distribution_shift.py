@@ -12,8 +12,7 @@ Nado et al. 2020). They are not the images that are scored.
 
 The learning rate of both fine-tunings is the one with the least mean validation loss on images of
 seeds 0 and 1; the heads' strength is chosen on validation images. The test images are those of
-seeds 10, 11 and 12, which nothing else has touched. (The stored run was stopped after seed 11; the
-disturbed fine-tuning has seed 10 only.)
+seeds 10, 11 and 12, which nothing else has touched.
 
 Run it with `python benchmarks/distribution_shift.py`: about fifteen minutes on one core. It writes
 results/distribution_shift.json; book/shift.ipynb plots it and runs a slice again.
