@@ -48,7 +48,7 @@ class Visit:
         self.page = browser.new_context(**options).new_page()
         self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
         self.page.on("console", self.note_message)
-        self.page.on("requestfailed", lambda request: self.faults.append(f"failed: {request.url}"))
+        self.page.on("requestfailed", self.note_failure)
         self.page.on("response", self.note_response)
         self.page.on("request", self.note_request)
         self.page.goto(url)
@@ -59,6 +59,11 @@ class Visit:
         """Note errors and warnings on the console."""
         if message.type in ("error", "warning") and "willReadFrequently" not in message.text:
             self.faults.append(f"{message.type}: {message.text}")
+
+    def note_failure(self, request):
+        """Note requests without an answer, but for those that a leaving reader gives up."""
+        if request.failure != "net::ERR_ABORTED":
+            self.faults.append(f"failed: {request.url} {request.failure}")
 
     def note_response(self, response):
         """Note pages, pictures and scripts that are not there."""
