@@ -141,6 +141,8 @@ def header(facts: dict, titles: dict[str, str]) -> str:
         if name in titles
     ]
     parts += ["needs " + ", ".join(needs)] if needs else []
+    if "gpu_minutes" in facts:
+        parts += [f"at full scale about {facts['gpu_minutes']} minutes on a T4 GPU (reckoned)"]
     here = facts.get("here", [])
     steps = "".join(
         f'<li class="here" aria-current="step">{label}</li>'
