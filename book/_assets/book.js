@@ -88,6 +88,9 @@ window.addEventListener("beforeprint", () => {
   onScreen ??= { theme: document.documentElement.dataset.theme, folds };
   document.documentElement.dataset.theme = "light";
   folds.forEach((fold) => { fold.open = true; });
+  document.querySelectorAll("article .cell_input").forEach((listing) => {
+    listing.classList.toggle("long", listing.textContent.split("\n").length > 22);
+  });
 });
 window.addEventListener("afterprint", () => {
   document.documentElement.dataset.theme = onScreen.theme;

@@ -210,9 +210,8 @@ def predict_photo(
     else:
         image = read_photo(photo)
     batch = eval_transform(**classifier.preprocessing)(image)[None]  # (1, 3, H, W)
-    device = next(classifier.model.parameters()).device
-    classifier.model.eval()
-    probabilities = classifier.model(batch.to(device))[0].softmax(dim=0)
+    batch = batch.to(next(classifier.model.parameters()))  # its device, and its precision
+    probabilities = classifier.model.eval()(batch)[0].softmax(dim=0)
     best = probabilities.topk(min(top, len(classifier.classes)))
     return [
         (classifier.classes[i], p)
