@@ -73,7 +73,9 @@ def unpack_photos(archive: str | Path, folder: str | Path, nested: bool = True) 
                         odd = None if i.isfile() or i.isdir() else "is a link or device"
                         faults.append((i.name, i.size, odd))
                     _check(archive, target, faults)
-                    opened.extractall(target, filter="data")
+                    # Python has it since 3.11.4; links, devices and paths are refused above.
+                    opened.extraction_filter = getattr(tarfile, "data_filter", None)
+                    opened.extractall(target)
             else:
                 raise PhotosError(f"{archive} is no zip or tar archive, or is damaged.")
             for inner in sorted(filter(is_archive, target.rglob("*"))) if nested else ():
