@@ -8,7 +8,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "src" / "tutorial_utils"
 LESSONS = 2200  # lines of Python: a learner reads them in an hour
-PROGRAM = {"photo_folder": 1560, "inference": 560, "finetune": 3000}
+PROGRAM = {"photo_folder": 1600, "inference": 560, "finetune": 3000}
 ROOMS = (*PROGRAM, "interactive", "lab")
 
 
