@@ -102,7 +102,7 @@ window.addEventListener("beforeprint", () => {
   document.documentElement.dataset.theme = "light";
   folds.forEach((fold) => { fold.open = true; });
   document.querySelectorAll("article .cell_input").forEach((listing) => {
-    listing.classList.toggle("long", listing.textContent.split("\n").length > 22);
+    listing.classList.toggle("long", listing.textContent.split("\n").length > 16);
   });
 });
 window.addEventListener("afterprint", () => {
