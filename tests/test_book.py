@@ -13,6 +13,7 @@ from address import read_address
 from axe_playwright_python.base import AXE_SCRIPT
 from book_pages import CHAPTERS, HTML, ROOT, TOC
 
+pytestmark = pytest.mark.alone
 PAGES = [TOC["root"], *CHAPTERS]
 # What axe looks for: contrast in light and in the dark, all else once.
 COLOURS = ["color-contrast", "link-in-text-block"]
