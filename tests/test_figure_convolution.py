@@ -5,6 +5,8 @@ import re
 
 import pytest
 import torch
+from book_pages import FRAMES
+from test_figures import cells
 from torch.nn import functional as F
 
 from tutorial_utils.interactive import ConvolutionExplorer, SoftmaxFigure
@@ -79,6 +81,37 @@ def test_the_fallbacks_numbers_are_right():
     html = SoftmaxFigure(logits=(2, 1, 0, -1), temperature=2.0).fallback()
     p = torch.tensor([2.0, 1, 0, -1]).div(2).softmax(0)
     assert re.findall(r"<td>(\d\.\d{3})</td><td>", html) == [f"{x:.3f}" for x in p.tolist()]
+
+
+def test_the_explorer_opens_at_the_setting_that_it_is_given(show):
+    x, w = torch.arange(16).reshape(4, 4) % 7, [[1, 2], [0, -1]]
+    start = {"stride": 2, "padding": 1}
+    figure = ConvolutionExplorer(x.tolist(), {"a": w}, **start, at=(2, 0))
+    page = show(figure)
+    y = F.conv2d(x.double()[None, None], torch.tensor(w).double()[None, None], **start)[0, 0]
+    assert cells(page, "output") == y.tolist()
+    assert page.locator(".cell.out").inner_text().replace("−", "-") == f"{y[2, 0]:g}"
+    rows = re.findall(r"<tr>(.*?)</tr>", figure.fallback().rsplit("<table>", 1)[1])
+    assert [[int(v) for v in re.findall(r"<td>(-?\d+)", row)] for row in rows] == y.tolist()
+
+
+def test_a_window_is_a_column_and_the_row_times_the_matrix_is_the_output(show):
+    x, w = torch.arange(16).reshape(4, 4) % 7, torch.tensor([[1, 2], [0, -1]])
+    figure = ConvolutionExplorer(x.tolist(), {"a": w.tolist()}, simple=True, columns=True)
+    page = show(figure, width=375)
+    columns = F.unfold(x.double()[None, None], 2)[0]
+    assert cells(page, "columns") == columns.tolist()
+    assert cells(page, "sums") == (w.double().reshape(1, 4) @ columns).tolist()
+    assert page.locator("select:visible, .tries button:visible").count() == 1  # Reset
+    sums = page.get_by_role("grid", name="sums")
+    sums.get_by_role("gridcell").nth(5).click()
+    page.evaluate(FRAMES)
+    window = page.get_by_role("grid", name="input").locator(".lit")
+    assert [int(t) for t in window.all_inner_texts()] == columns[:, 5].int().tolist()
+    page.get_by_role("grid", name="input").get_by_role("gridcell").nth(5).click()  # in the middle
+    page.evaluate(FRAMES)
+    assert page.get_by_role("grid", name="columns").locator(".lit").count() == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
 @pytest.mark.parametrize(

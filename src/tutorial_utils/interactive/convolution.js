@@ -35,6 +35,9 @@ const rest = { stride: 1, padding: 0, dilation: 1, flip: false };
 export class Main extends Figure {
   static css = GRID_CSS + `.op{align-self:center;font-size:20px;color:var(--soft)}.cell.kernel{background:var(--fill-orange)}
 .cell.at{outline:2px solid var(--orange)}.say{font-variant-numeric:tabular-nums}.controls{margin:10px 0 0}
+.flat{margin-top:10px}:host([simple]) :is(.tries button:not(.plain),.figure>.plain){display:none}
+:host([simple]) .figure{position:relative}:host([simple]) .title{min-height:36px}
+:host([simple]) .tries{position:absolute;top:8px;right:10px;margin:0}:host([simple]) .say{min-height:1.4em}
 @container(width<560px){.op{display:none}.cell{font-size:12px}}`;
   static keys = ["x", "w", "stride", "padding", "dilation", "flip", "at"];
   static tries = [
@@ -43,8 +46,11 @@ export class Main extends Figure {
     ["Dilate", { ...rest, dilation: 2, at: [1, 1] }],
   ];
 
-  draw({ input, kernels }) {
-    Object.assign(this, { ...rest, kernels, x: copy(input), w: copy(Object.values(kernels)[0]), at: [1, 1] });
+  /** `simple` leaves the menus out, `columns` adds im2col's matrix; `start` says where it opens. */
+  draw({ input, kernels, simple = false, columns = false, start = {} }) {
+    Object.assign(this, { ...rest, at: [1, 1], ...start, kernels, simple, x: copy(input), w: copy(Object.values(kernels)[0]) });
+    this.toggleAttribute("simple", simple);
+    this.flat = columns && h("div", { class: "parts flat" });
     const set = (key) => (v) => { this[key] = +v; this.refresh(); };
     const menu = (key, most) => choice(key, most, 0, set(key));
     this.menus = { stride: menu("stride", [1, 2, 3]), padding: menu("padding", [0, 1, 2]),
@@ -62,10 +68,16 @@ export class Main extends Figure {
       button("Step", () => { this.pause(); this.step(); }), this.edit);
     this.preset.lastChild.style.width = "8.5em";
     this.update();
-    return [this.parts, this.sum, plays, h("div", { class: "controls" }, this.preset,
-      Object.values(this.menus), this.order), this.shape,
-    h("p", { class: "help" }, "Point at an output, or at an input to see where it goes; arrow keys move. " +
-      "−, + and digits change a number.")];
+    return [this.parts, this.flat || [], this.sum, plays, simple ? [] : [h("div", { class: "controls" }, this.preset,
+      Object.values(this.menus), this.order), this.shape],
+    h("p", { class: "help" }, columns ? "Point at a column or an output, or at an input to see where it goes." :
+      "Point at an output, or at an input to see where it goes; arrow keys move. −, + and digits change a number.")];
+  }
+
+  /** Without menus only what can be changed by hand. */
+  state() {
+    const { x, w, at } = this;
+    return this.simple ? { x, w, at } : super.state();
   }
 
   /** Row and column in the kernel that are drawn at (r, c). */
@@ -106,6 +118,25 @@ export class Main extends Figure {
     this.outputs = rows > 0 && columns > 0 ? put("output y", grid("output", rows, columns, {
       onpoint: (r, c) => { this.at = [r, c]; this.from = null; this.refresh(); } })) : null;
     this.edit.tell();
+    if (!this.flat || !this.outputs) return;
+    const n = rows * columns, lines = h("div", { class: "parts" });
+    const point = { onpoint: (r, c) => { this.at = [Math.floor(c / columns), c % columns]; this.from = null; this.refresh(); } };
+    this.flat.style.setProperty("--cell", clamp(Math.floor(room / n) - 2, 16, 30) + "px");
+    this.flat.replaceChildren();
+    this.row = put("kernel, one row", grid("kernel row", 1, K * L), this.flat);
+    this.flat.append(lines);
+    lines.style.flexDirection = "column";
+    this.matrix = put("each window, one column", grid("columns", K * L, n, point), lines);
+    this.sums = put("row times matrix: all outputs", grid("sums", 1, n, point), lines);
+  }
+
+  /** im2col: each window's numbers in a column, and the kernel's row times all of them. */
+  showFlat(windows, here) {
+    const from = this.from, is = (t) => from && t.r === from[0] && t.c === from[1];
+    this.row.show([windows[0].map((t) => t.w)], () => "kernel");
+    this.matrix.show(windows[0].map((_, k) => windows.map((terms) => terms[k].x)),
+      (k, n) => ((from ? is(windows[n][k]) : n === here) ? "lit" : ""));
+    this.sums.show([this.y.flat()], (_, n) => (from ? (windows[n].some(is) ? "lit" : "") : n === here ? "out" : ""));
   }
 
   update() {
@@ -144,6 +175,8 @@ export class Main extends Figure {
       return this.say(this.sum.textContent);
     }
     this.outputs.show(y, (r, c) => (from ? (reached.has(r + "," + c) ? "lit" : "") : r === i && c === j ? "out" : ""));
+    if (this.flat)
+      this.showFlat(y.flatMap((row, a) => row.map((_, b) => products(x, w, a, b, o))), i * columns + j);
     if (from) {
       const inside = x[from[0]]?.[from[1]] !== undefined;
       this.sum.textContent = `${inside ? `x[${from}]`.replace(",", ", ") : "This zero of the padding"} takes part in ` +

@@ -90,6 +90,7 @@ class ThresholdMetrics(InteractiveFigure):
     def fallback(self) -> str:
         """Return the confusion matrix, and the metrics at several class balances."""
         m = self.matrix(self.positives)
+        threshold = 1 / (1 + math.exp(-self.threshold * STEP))
         balances = sorted({self.positives, 50, 1}, reverse=True)
         table = {p: metrics(**self.matrix(p)) for p in balances}
         heads = "".join(f"<th>{name}</th>" for name in metrics(**m))
@@ -100,8 +101,8 @@ class ThresholdMetrics(InteractiveFigure):
             for p, values in table.items()
         )
         return (
-            f"<table><caption>{IMAGES:,} images, {self.positives} % of them positive; means of the "
-            f"scores {self.shift * 2 * STEP:.1f} apart, threshold {self.threshold * STEP:.1f}."
+            f"<table><caption>{IMAGES:,} images, {self.positives} % of them positive; mean "
+            f"log-odds {self.shift * 2 * STEP:.1f} apart, threshold {threshold:.2f}."
             "</caption><thead><tr><td></td><th>called positive</th><th>called negative</th></tr>"
             f"</thead><tbody><tr><th scope='row'>positive</th><td>{m['tp']:,}</td>"
             f"<td>{m['fn']:,}</td></tr><tr><th scope='row'>negative</th><td>{m['fp']:,}</td>"
