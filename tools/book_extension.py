@@ -149,6 +149,12 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
     """
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        # A full stop does not begin a line because a formula stands before it.
+        context["body"] = re.sub(
+            r'(<span class="math notranslate nohighlight">[^<]*</span>)([.,;:?!)]+)',
+            r'<span class="book-keep">\1\2</span>',
+            context["body"],
+        )
         prose = re.sub(r'<div class="book-head">.*?</div>', "", context["body"], flags=re.S)
         found = [re.sub(r"<[^>]+>", "", text) for text in re.findall(r"<p>(.*?)</p>", prose, re.S)]
         first = next((text for text in found if len(text) > 60), "")  # no subtitle

@@ -1,5 +1,7 @@
 """What the build makes for the front page: the answer as a picture, the chapters as cards."""
 
+import base64
+import io
 import json
 import re
 from html import escape
@@ -7,6 +9,7 @@ from pathlib import Path
 from statistics import mean
 
 from page_text import inline_plot
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 LAST_RUN = ROOT / "book" / "_assets" / "last_run.json"
@@ -36,18 +39,41 @@ def answer() -> str:
     return f'<div class="book-answer">{rows}</div>'
 
 
+# For a chapter that has tables only: two scores, each with its interval.
+INTERVALS = (
+    '<svg viewBox="0 0 120 60" fill="none" stroke-width="3" stroke-linecap="round">'
+    '<path stroke="#0072B2" d="M12 20H84"/><circle cx="46" cy="20" r="5" fill="#0072B2"/>'
+    '<path stroke="#D55E00" d="M38 42H108"/><circle cx="75" cy="42" r="5" fill="#D55E00"/></svg>'
+)
+
+
+def small_photo(data: str) -> str:
+    """Return a stored picture, shrunk to a card, as the card's ground."""
+    picture = Image.open(io.BytesIO(base64.b64decode(data)))
+    picture.thumbnail((400, 208))
+    shrunk = io.BytesIO()
+    picture.save(shrunk, "webp", quality=75)
+    address = f"data:image/webp;base64,{base64.b64encode(shrunk.getvalue()).decode()}"
+    ground = f"background: url({address}) center / contain no-repeat"
+    return f'<span class="book-thumb" style="{ground}"></span>'
+
+
 def thumbnail(notebook: dict) -> str:
-    """Return a chapter's first drawing or plot that is small enough for a card, else nothing."""
+    """Return a chapter's first drawing or plot that is small enough for a card, else a photo."""
+    photos = []
     for cell in notebook["cells"]:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
+            photos += [data["image/png"]] if "image/png" in data else []
             text = "".join(data.get("image/svg+xml", data.get("text/html", "")))
             svg = re.search(r"<svg.*?</svg>", text, re.S)
             if svg and len(svg[0]) < 60_000 and "shadow" not in text:
                 picture = inline_plot(svg[0], "") if "image/svg+xml" in data else svg[0]
                 picture = re.sub(r'role="img" aria-label(ledby)?="[^"]*"', "", picture)
                 return f'<span class="book-thumb" aria-hidden="true">{picture}</span>'
-    return ""
+    if photos:
+        return small_photo("".join(photos[0]))
+    return f'<span class="book-thumb" aria-hidden="true">{INTERVALS}</span>'
 
 
 def cards(text: str, numbers: dict[str, int]) -> str:

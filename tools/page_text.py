@@ -6,7 +6,7 @@ notebook as it was read and return it with what a page can have more.
 
 import copy
 import re
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 
 from tutorial_utils.plotting import INK
@@ -144,17 +144,17 @@ def header(facts: dict, titles: dict[str, str]) -> str:
     if "gpu_minutes" in facts:
         parts += [f"at full scale about {facts['gpu_minutes']} minutes on a T4 GPU (reckoned)"]
     here = facts.get("here", [])
+    line = f'<div class="book-head"><p>{" · ".join(parts)}</p>'
+    if not here:
+        return line + "</div>\n"
     steps = "".join(
         f'<li class="here" aria-current="step">{label}</li>'
         if name in here
         else f"<li>{label}</li>"
         for name, label in STATIONS
     )
-    return (
-        f'<div class="book-head"><p>{" · ".join(parts)}</p>'
-        f'<ol aria-label="Where this chapter is on the way from a photo to an answer">{steps}</ol>'
-        "</div>\n"
-    )
+    label = "Where this chapter is on the way from a photo to an answer"
+    return f'{line}<ol aria-label="{label}">{steps}</ol></div>\n'
 
 
 def picture_width(cell: dict) -> int | None:
@@ -185,6 +185,37 @@ def inline_plots(cell: dict) -> None:
             output["data"] = {"text/html": svg}
 
 
+def hang_listing(html: str) -> str:
+    """Make each line of a listing with numbers a row whose continuation stands below its code."""
+    start, _, rest = html.partition(">")
+    rows = []
+    for row in rest.removesuffix("</pre>").split("\n"):
+        indent = re.match(r"(?:.{3} +\d+  )? *", unescape(re.sub(r"<[^>]+>", "", row)))
+        rows.append(f'<span class="book-line" style="--in:{len(indent[0]) + 2}ch">{row}</span>')
+    return f"{start}>{''.join(rows)}</pre>"
+
+
+def mend_outputs(cell: dict, refer) -> None:
+    """Number what the texts of questions and tables refer to; keep short cells on one line."""
+
+    def width(match):
+        space = {0: ";white-space:nowrap", 1: ""}.get(len(match[2]) // 12, ";min-width:6rem")
+        return space + match[0]
+
+    for output in cell.get("outputs", []):
+        html = "".join(output.get("data", {}).get("text/html", ""))
+        if html.startswith("<pre"):
+            output["data"]["text/html"] = hang_listing(html)
+        elif 'class="book-table"' in html or "book-question" in html:
+            html = re.sub(r"(?<=<td style=\"text-align:left)([^>]*>)([^<]*)", width, html)
+            output["data"]["text/html"] = refer(html, link=False)
+
+
+def keep_together(prose: str) -> str:
+    """Keep a number and its sign on one line: 95 %, 3 × 3."""
+    return re.sub(r"(?<=\d)\s(?=[%×])|(?<=×)\s(?=\d)", "\u00a0", prose)
+
+
 def markdown_cell(text: str) -> dict:
     """Return a Markdown cell for the page only."""
     name = re.search(r"(?:figure|table)-\d+", text)[0]
@@ -196,41 +227,51 @@ def dress(notebook: dict, number: int | None, titles, sources, terms) -> dict:
     notebook = copy.deepcopy(notebook)
     prefix = f"{number}." if number else ""
     counts, cells, captions = {"Figure": 0, "Table": 0}, [], []
+    total = {
+        kind: sum(kind.lower() in c["metadata"].get("book", {}) for c in notebook["cells"])
+        for kind in counts
+    }
+    texts = ["".join(cell["source"]) for cell in notebook["cells"]]
+    tags = re.findall(r"\\tag\{(\d+)\}", "\n".join(texts))
+
+    def refer(prose, link=True):
+        def replace(match):
+            kind, opening, count, closing = (g for g in match.groups() if g is not None)
+            if int(count) > total[kind.capitalize()] if kind in total else count not in tags:
+                return match[0]
+            anchor = kind.lower() if kind in total else "equation"
+            text = f"{kind} {opening}{prefix}{count}{closing}"
+            return f'<a href="#{anchor}-{count}">{text}</a>' if link else text
+
+        return re.sub(
+            r"\b(Figure|Table) ()(\d+)\b(?!\.\d)()|\b([Ee]quation|[Ff]ormula) (\()(\d+)(\))",
+            replace,
+            prose,
+        )
+
     for cell in notebook["cells"]:
         cells.append(cell)
         facts = cell["metadata"].get("book", {})
-        for kind in ("figure", "table"):
-            if kind in facts:
-                name = kind.capitalize()
-                counts[name] += 1
-                label = f"**{name} {prefix}{counts[name]}.**"
+        for kind in counts:
+            if kind.lower() in facts:
+                counts[kind] += 1
+                label = f"**{kind} {prefix}{counts[kind]}.**"
+                text = outside(facts[kind.lower()], lambda t: keep_together(refer(t)))
                 captions.append(
                     markdown_cell(
                         f"::::{{container}} book-caption\n"
-                        f'<span id="{kind}-{counts[name]}"></span>{label} '
-                        f"{facts[kind]}\n::::"
+                        f'<span id="{kind.lower()}-{counts[kind]}"></span>{label} {text}\n::::'
                     )
                 )
                 cells.append(captions[-1])
         inline_plots(cell)
+        mend_outputs(cell, refer)
         width = picture_width(cell)
         if width:
             image = cell["metadata"].setdefault("mystnb", {}).setdefault("image", {})
             image.setdefault("width", f"{width}px")
     notebook["cells"] = cells
     seen = set()
-
-    def refer(prose):
-        def replace(match):
-            kind, count = match.groups()
-            if int(count) > counts[kind]:
-                return match[0]
-            return f'<a href="#{kind.lower()}-{count}">{kind} {prefix}{count}</a>'
-
-        prose = re.sub(r"\b(Figure|Table) (\d+)\b(?!\.\d)", replace, prose)
-        return re.sub(
-            r"\bequation \((\d+)\)", rf'<a href="#equation-\1">equation ({prefix}\1)</a>', prose
-        )
 
     for cell in cells:
         if cell["cell_type"] != "markdown":
@@ -240,7 +281,7 @@ def dress(notebook: dict, number: int | None, titles, sources, terms) -> dict:
             continue
         text = re.sub(r"\[([^\]]*)\]\(glossary\.md#[^)]*\)", r"\1", text)
         text = cite(text, sources)
-        text = outside(text, refer)
+        text = outside(text, lambda t: keep_together(refer(t)))
         text = link_terms(text, terms, seen)
         text = mark_chinese(text)
         for tag in re.findall(r"\\tag\{(\d+)\}", text):

@@ -69,15 +69,28 @@ document.addEventListener("DOMContentLoaded", () => {
   title.after(button);
 });
 
-// A formula that is wider than its column scrolls; only then can the keyboard reach it.
+// What is wider than its column scrolls, and fades out where it goes on; only then can the keyboard
+// reach a formula.
 window.addEventListener("load", () => {
-  const wide = () => document.querySelectorAll("article div.math").forEach((formula) => {
-    if (formula.scrollWidth > formula.clientWidth) formula.tabIndex = 0;
-    else formula.removeAttribute("tabindex");
-  });
+  const boxes = "article :is(div.math, mjx-container.wide, pre, .output, .book-table, .pst-scrollable-table-container)";
+  const fade = (box) => box.classList.toggle("more", box.scrollLeft < box.scrollWidth - box.clientWidth - 1);
+  const look = () => {
+    const lines = [...document.querySelectorAll("article :is(p, li) .math > mjx-container:not(.wide)")];
+    lines.filter((line) => line.offsetWidth > line.closest("p, li").clientWidth)
+      .forEach((line) => line.classList.add("wide"));
+    const found = [...document.querySelectorAll(boxes)].map((box) => [box, box.scrollWidth - box.clientWidth > 1]);
+    const ends = found.map(([box, wide]) => wide && box.scrollLeft < box.scrollWidth - box.clientWidth - 1);
+    found.forEach(([box, wide], k) => {
+      box.classList.toggle("more", ends[k]);
+      box.onscroll = wide ? () => fade(box) : null;
+      if (!box.matches(".math, .wide")) return;
+      if (wide) box.tabIndex = 0;
+      else box.removeAttribute("tabindex");
+    });
+  };
   const drawn = window.MathJax?.startup?.promise;
-  if (drawn) drawn.then(wide);
-  new ResizeObserver(wide).observe(document.body);
+  if (drawn) drawn.then(look);
+  new ResizeObserver(look).observe(document.body);
 });
 
 // Paper is light, and shows the solutions; afterwards the page is as it was.
@@ -89,7 +102,7 @@ window.addEventListener("beforeprint", () => {
   document.documentElement.dataset.theme = "light";
   folds.forEach((fold) => { fold.open = true; });
   document.querySelectorAll("article .cell_input").forEach((listing) => {
-    listing.classList.toggle("long", listing.textContent.split("\n").length > 22);
+    listing.classList.toggle("long", listing.textContent.split("\n").length > 16);
   });
 });
 window.addEventListener("afterprint", () => {
