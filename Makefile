@@ -21,8 +21,7 @@ BUILD := $(VENV)/bin/jupyter-book build . --path-output . --quiet -n --keep-goin
 WORKERS ?= 2
 # What they free they keep: asking Linux again for each activation takes up to half of the time.
 KEEP := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
-PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS)
-NBVAL := $(PYTEST) --dist loadfile --nbval book/
+PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS) --dist loadgroup
 
 .PHONY: help
 help: ## list the targets
@@ -101,18 +100,16 @@ lint: $(VENV)/.installed-dev ## check the style of code and notebooks
 
 .PHONY: nbval
 nbval: $(VENV)/.installed-dev ## run every notebook again and compare every output, strictly
-	$(NBVAL)
+	$(PYTEST) --nbval book/
 
 .PHONY: test
-test: lint $(WHEEL) ## everything: lint, unit tests, notebooks, the book without warnings, browser
-	$(PYTEST) --dist loadscope tests --ignore-glob='tests/test_book*'
-	$(NBVAL)
+test: lint $(WHEEL) ## everything: lint, the book without warnings, unit tests, notebooks, browser
 	$(BUILD) -W --all
-	$(PYTEST) --dist loadgroup tests/test_book*.py
+	$(PYTEST) --nbval tests book/
 
 .PHONY: test-fast
 test-fast: lint ## for daily work: style and the unit tests that take no browser, no notebook run
-	$(PYTEST) --dist loadscope -m "not slow and not scheduled" tests --ignore-glob='tests/test_book*'
+	$(PYTEST) -m "not slow and not scheduled" tests --ignore-glob='tests/test_book*'
 
 .PHONY: test-full
 test-full: export SCHEDULED = 1

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from nbval.plugin import IPyNbFile
 
 ROOT = Path(__file__).resolve().parent
@@ -23,3 +24,13 @@ def pytest_configure(config):
     if config.option.nbval_sanitize_with is None:
         config.option.nbval_sanitize_with = str(ROOT / "tests" / "nbval_sanitize.cfg")
     config.option.nbval_cell_timeout = min(config.option.nbval_cell_timeout, CELL_TIMEOUT)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    """Keep a notebook's cells, and a file's tests, on one worker and in their order."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if not (item.get_closest_marker("xdist_group") or item.get_closest_marker("alone")):
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

@@ -19,7 +19,7 @@ from address import setup_source
 
 ROOT = Path(__file__).resolve().parents[1]
 HERE = Path(sysconfig.get_path("purelib"))
-LEFT_OUT = re.compile(r"(tutorial_utils|tqdm|pip|_?_editable).*|.*\.pth")
+LEFT_OUT = re.compile(r"(tutorial_utils|tqdm|_?_editable).*|.*\.pth")
 CHECK = """
 import torch, torchvision, tqdm, tutorial_utils
 from tutorial_utils.results import IN_WHEEL
@@ -39,7 +39,7 @@ def fresh(tmp_path_factory):
             (links / entry.name).symlink_to(entry)
 
     def make(folder: Path) -> Path:
-        venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=False)
         (site,) = folder.glob("lib/python*/site-packages")
         (site / "links.pth").write_text(f"{links}\n", encoding="utf-8")
         return folder
@@ -80,7 +80,7 @@ def check_install(environment: Path, printed: str) -> None:
     assert package.is_relative_to(environment)
     (site,) = environment.glob("lib/python*/site-packages")
     installed = {path.name.split("-")[0] for path in site.glob("*.dist-info")}
-    assert installed - {"setuptools"} == {"pip", "tqdm", "tutorial_utils"}
+    assert installed - {"setuptools"} == {"tqdm", "tutorial_utils"}
 
 
 def pip(*arguments: str) -> None:

@@ -16,8 +16,8 @@ PREPROCESSING = {"resize": 72, "crop": 64, "mean": [0.5, 0.4, 0.3], "std": [0.2,
 @pytest.fixture(scope="module")
 def classifier():
     torch.manual_seed(0)
-    model = get_model("shufflenet_v2_x0_5", weights=None, num_classes=4).eval()
-    return Classifier(model, "shufflenet_v2_x0_5", list("abcd"), PREPROCESSING)
+    model = get_model("squeezenet1_1", weights=None, num_classes=4).eval()
+    return Classifier(model, "squeezenet1_1", list("abcd"), PREPROCESSING)
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ def test_the_strides_are_those_of_the_model():
 def test_fields_are_where_the_gradient_is(fields, load_module):
     rng, cases, expected = random.Random(0), [], []
     for stage, (n, *_) in STAGES.items():
-        units = {(0, 0), (n - 1, n // 2), *((rng.randrange(n), rng.randrange(n)) for _ in "abcd")}
+        units = {(0, 0), (n - 1, n // 2), *((rng.randrange(n), rng.randrange(n)) for _ in "ab")}
         for row, column in sorted(units):
             cases += [[STRIDES[: stage + 1], SIZE, i] for i in (row, column)]
             expected += fields(stage, row, column)

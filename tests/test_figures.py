@@ -25,6 +25,7 @@ from tutorial_utils.interactive.regimes import measured
 from tutorial_utils.interactive.top_five import shares
 from tutorial_utils.results import load_results
 
+pytestmark = pytest.mark.alone
 FIGURES = {name: getattr(interactive, name) for name in interactive.__all__ if name != "Question"}
 MOST_BYTES = 20 * 1024
 every_figure = pytest.mark.parametrize("name", FIGURES)
@@ -238,16 +239,19 @@ CHECKS = {
 # --- Every figure on one page ---
 
 STATE = "e => JSON.stringify(e.state())"
-# What is seen of a figure: its words, its controls' values, and a sum over its pictures' pixels.
-SEEN = """e => [...e.shadowRoot.querySelectorAll("*")].map(x => {
-    if (x.matches("input, select")) return x.value;
-    if (x.matches("style, .hidden")) return "";
-    if (!x.matches("canvas")) return x.children.length ? x.getAttribute("style") : x.outerHTML;
-    const { data } = x.getContext("2d").getImageData(0, 0, x.width, x.height);
-    let sum = 0;
-    for (const v of new Uint32Array(data.buffer)) sum = (Math.imul(sum, 31) + v) | 0;
-    return sum;
-}).join()"""
+# What is seen of a settled figure: words, its controls' values, a sum over its pictures' pixels.
+SEEN = """async e => {
+    await (FRAMES)();
+    return [...e.shadowRoot.querySelectorAll("*")].map(x => {
+        if (x.matches("input, select")) return x.value;
+        if (x.matches("style, .hidden")) return "";
+        if (!x.matches("canvas")) return x.children.length ? x.getAttribute("style") : x.outerHTML;
+        const { data } = x.getContext("2d").getImageData(0, 0, x.width, x.height);
+        let sum = 0;
+        for (const v of new Uint32Array(data.buffer)) sum = (Math.imul(sum, 31) + v) | 0;
+        return sum;
+    }).join();
+}""".replace("FRAMES", FRAMES)
 # A frame comes at once: nothing waits for a sixtieth of a second that no eye needs here.
 AT_ONCE = "window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()));"
 SMALL_TYPE = """e => [...e.shadowRoot.querySelectorAll("*")].filter(x => {
@@ -265,8 +269,9 @@ OUTSIDE = """e => [...e.shadowRoot.querySelectorAll("*")].filter(x => {
 }).map(x => x.outerHTML.slice(0, 150))"""
 IDLE = ".tries *, .plain, .pad, summary, [aria-pressed=true]"  # may have nothing to do
 CONTROLS = "input:enabled, select:enabled, button:enabled, summary, [tabindex='0']"
-KIND = """e => e.matches("input") ? e.type : e.matches("select, button, summary") ? e.localName
-    : {slider: "slider", gridcell: "cell", listbox: "list"}[e.getAttribute("role")] || "area" """
+KIND = """e => [e.matches("input") ? e.type : e.matches("select, button, summary") ? e.localName
+    : {slider: "slider", gridcell: "cell", listbox: "list"}[e.getAttribute("role")] || "area",
+    e.parentElement.className]"""
 
 
 class Shown:
@@ -278,8 +283,14 @@ class Shown:
         self.check = CHECKS[name]
 
     def settle(self):
-        self.page.evaluate(FRAMES)
         return self.root.evaluate(SEEN)
+
+    def tap(self, element, across=0.5):
+        """Touch an element; Playwright's own tap waits for a third of a second."""
+        element.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
+        box = element.bounding_box()
+        x, y = box["x"] + across * box["width"], box["y"] + across * box["height"]
+        self.page.touchscreen.tap(x, y)
 
     def verify(self, seen=None):
         seen = seen or self.settle()
@@ -335,10 +346,7 @@ def by_keys(shown, element, kind, again):
 
 
 def by_finger(shown, element, kind, again):
-    element.evaluate("e => e.scrollIntoView({block: 'center', behavior: 'instant'})")
-    box = element.bounding_box()
-    share = 0.25 if again else 0.72
-    shown.page.touchscreen.tap(box["x"] + share * box["width"], box["y"] + share * box["height"])
+    shown.tap(element, 0.25 if again else 0.72)
 
 
 def operate(shown, element, kind, move, before):
@@ -391,17 +399,17 @@ def test_a_figure_on_a_phone_and_on_a_wide_screen(chromium, tmp_path, name):
         assert shown.settle() == seen
         # Every control answers, and what is drawn is right.
         for number in range(tries.count()):
-            tries.nth(number).tap()
+            shown.tap(tries.nth(number))
             seen = shown.verify()
-        page.get_by_role("button", name="Reset").tap()
+        shown.tap(page.get_by_role("button", name="Reset"))
         seen = shown.verify()
         for summary in page.locator("summary").all():
-            summary.tap()
+            shown.tap(summary)
         seen, number, touched = shown.verify(), 0, set()
         while number < page.locator(f".book-figure >> {CONTROLS}").count():
             element = page.locator(f".book-figure >> {CONTROLS}").nth(number)
-            kind = element.evaluate(KIND)
-            group = kind, element.evaluate("e => e.parentElement.className")
+            kind, place = element.evaluate(KIND)
+            group = kind, place
             seen = operate(shown, element, kind, by_keys, seen)
             # A finger tries one control of each kind in each group; keys try them all.
             new = group not in touched and kind not in ("select", "number", "summary")

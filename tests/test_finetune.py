@@ -238,10 +238,11 @@ print(number)
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_at_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
-    # ends, a new one is begun. All must end like a run without trouble.
+    # ends, a new one is begun. All must end like the first, which has no trouble.
     recipe = QUICK | {"epochs": 4}
     kills = 30 if os.environ.get("SCHEDULED") else 4
     script = KILLED.format(
@@ -251,18 +252,13 @@ def test_kill_at_random_moments_loses_no_finished_epoch(photos, tmp_path):
         [sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    whole = subprocess.run(
-        [sys.executable, "-m", "tutorial_utils.finetune", "finetune", str(photos), "--out",
-         str(tmp_path / "whole"), "--cpu", "--quiet", *options(recipe)],
-        env=ENVIRONMENT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert whole.returncode == 0, whole.stderr
-    for number in range(int(done.stdout)):
-        assert equal(weights(tmp_path / str(number)), weights(tmp_path / "whole"))
-        rows = [storage.read_lines(tmp_path / n / "log.jsonl") for n in (str(number), "whole")]
-        losses = [[row["validation_loss"] for row in part] for part in rows]
+    ended = int(done.stdout)
+    assert ended >= 2  # the first one, which was only timed, and the killed ones
+    first, *others = [storage.read_lines(tmp_path / str(n) / "log.jsonl") for n in range(ended)]
+    for number, rows in enumerate(others, 1):
+        assert equal(weights(tmp_path / str(number)), weights(tmp_path / "0"))
+        losses = [[row["validation_loss"] for row in part] for part in (rows, first)]
         assert losses[0] == pytest.approx(losses[1], rel=1e-5)  # sums may round by memory's layout
-    assert int(done.stdout) >= 2  # the first one, which was only timed, and the killed ones
 
 
 def test_a_resumed_run_keeps_its_recipe_and_its_photos(unbroken, photos, tmp_path):
@@ -341,26 +337,48 @@ def test_an_archive_is_unpacked_into_the_run_and_can_be_resumed(unbroken, photos
 # --- Several processes. ---
 
 
-@pytest.fixture(scope="module")
-def torchrun():
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
-        "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0", "-m", "tutorial_utils.finetune",
-    ]  # fmt: skip
+MODULE = ["-m", "tutorial_utils.finetune"]
+# What a launcher does: it starts processes and tells each by its environment which one it is. These
+# two share their imports, so the test is fast; the true launchers have their turn once a week.
+FORK = f"""
+import os, socket, sys
+sys.path[:0] = {sys.path!r}
+import torchvision.models
+from tutorial_utils.finetune.cli import main
+
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+os.environ.update(WORLD_SIZE="2", MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+children = []
+for rank in "01":
+    children.append(os.fork())
+    if children[-1] == 0:
+        os.environ.update(RANK=rank, LOCAL_RANK=rank)
+        sys.exit(main(sys.argv[1:]))
+sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
+"""
+LAUNCHERS = {
+    "fork": ["-c", FORK],
+    "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d",
+                 "--rdzv-endpoint=localhost:0", *MODULE],
+    "accelerate": ["-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
+                   "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no",
+                   "--main_process_port=0", *MODULE],
+}  # fmt: skip
 
 
 @pytest.mark.slow
+@pytest.mark.alone
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
-    "launcher", ["torchrun", pytest.param("accelerate", marks=pytest.mark.scheduled)]
+    "launcher",
+    ["fork", *[pytest.param(name, marks=pytest.mark.scheduled) for name in list(LAUNCHERS)[1:]]],
 )
-def test_two_processes_give_the_result_of_one(launcher, torchrun, photos, tmp_path):
+def test_two_processes_give_the_result_of_one(launcher, photos, tmp_path):
     recipe = QUICK | {"epochs": 2}  # a network without dropout
     one = quietly(photos, tmp_path / "one", recipe)
-    command = torchrun if launcher == "torchrun" else [
-        sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes=2",
-        "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no", "--main_process_port=0",
-        "-m", "tutorial_utils.finetune",
-    ]  # fmt: skip
+    command = [sys.executable, *LAUNCHERS[launcher]]
     arguments = ["finetune", str(photos), "--out", str(tmp_path / "two"), "--cpu", "--quiet"]
     done = subprocess.run(
         [*command, *arguments, *options(recipe)], env=ENVIRONMENT, capture_output=True, text=True,

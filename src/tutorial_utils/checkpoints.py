@@ -174,9 +174,8 @@ def load_classifier(path: str | Path, device: torch.device | str = "cpu") -> Cla
         raise CheckpointError(
             f"the weights in {path} do not fit {name} with {len(classes)} classes."
         ) from None
-    return Classifier(
-        model.eval().to(device), name, classes, parts["preprocessing"], parts.get("decision", {})
-    )
+    model = model.eval().to(device, memory_format=torch.channels_last)  # as load_pretrained does
+    return Classifier(model, name, classes, parts["preprocessing"], parts.get("decision", {}))
 
 
 def _build(name: str, num_classes: int) -> nn.Module:

@@ -88,8 +88,8 @@ def _from_own(recipe: Recipe, classes: Sequence[str]) -> tuple[nn.Module, dict]:
 def _ready(model: nn.Module, recipe: Recipe, crop: int) -> nn.Module:
     """Fold BatchNorm, lay out the memory, and try one image."""
     fold_batchnorm(model)
-    if recipe.channels_last:
-        model = model.to(memory_format=torch.channels_last)
+    layout = torch.channels_last if recipe.channels_last else torch.contiguous_format
+    model = model.to(memory_format=layout)
     try:
         with torch.inference_mode():
             model.eval()(torch.zeros(1, 3, crop, crop))

@@ -38,8 +38,6 @@ def load(run: str | Path, device: torch.device | str = "cpu") -> Classifier:
     path = Path(run)
     classifier = load_classifier(path / "best.pt" if path.is_dir() else path, device)
     fold_batchnorm(classifier.model)
-    if torch.device(device).type == "cpu":
-        classifier.model.to(memory_format=torch.channels_last)
     return classifier
 
 
