@@ -240,15 +240,18 @@ CHECKS = {
 
 STATE = "e => JSON.stringify(e.state())"
 # What is seen of a settled figure: words, its controls' values, a sum over its pictures' pixels.
-SEEN = f"""async e => {{ await ({FRAMES})(); return (""" + """[...e.shadowRoot.querySelectorAll("*")].map(x => {
-    if (x.matches("input, select")) return x.value;
-    if (x.matches("style, .hidden")) return "";
-    if (!x.matches("canvas")) return x.children.length ? x.getAttribute("style") : x.outerHTML;
-    const { data } = x.getContext("2d").getImageData(0, 0, x.width, x.height);
-    let sum = 0;
-    for (const v of new Uint32Array(data.buffer)) sum = (Math.imul(sum, 31) + v) | 0;
-    return sum;
-}).join()); }"""
+SEEN = """async e => {
+    await (FRAMES)();
+    return [...e.shadowRoot.querySelectorAll("*")].map(x => {
+        if (x.matches("input, select")) return x.value;
+        if (x.matches("style, .hidden")) return "";
+        if (!x.matches("canvas")) return x.children.length ? x.getAttribute("style") : x.outerHTML;
+        const { data } = x.getContext("2d").getImageData(0, 0, x.width, x.height);
+        let sum = 0;
+        for (const v of new Uint32Array(data.buffer)) sum = (Math.imul(sum, 31) + v) | 0;
+        return sum;
+    }).join();
+}""".replace("FRAMES", FRAMES)
 # A frame comes at once: nothing waits for a sixtieth of a second that no eye needs here.
 AT_ONCE = "window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()));"
 SMALL_TYPE = """e => [...e.shadowRoot.querySelectorAll("*")].filter(x => {

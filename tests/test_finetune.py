@@ -340,9 +340,9 @@ def test_an_archive_is_unpacked_into_the_run_and_can_be_resumed(unbroken, photos
 MODULE = ["-m", "tutorial_utils.finetune"]
 # What a launcher does: it starts processes and tells each by its environment which one it is. These
 # two share their imports, so the test is fast; the true launchers have their turn once a week.
-FORK = """
+FORK = f"""
 import os, socket, sys
-sys.path[:0] = {path!r}
+sys.path[:0] = {sys.path!r}
 import torchvision.models
 from tutorial_utils.finetune.cli import main
 
@@ -357,7 +357,7 @@ for rank in "01":
         os.environ.update(RANK=rank, LOCAL_RANK=rank)
         sys.exit(main(sys.argv[1:]))
 sys.exit(any([os.waitpid(child, 0)[1] for child in children]))
-""".format(path=sys.path)
+"""
 LAUNCHERS = {
     "fork": ["-c", FORK],
     "torchrun": ["-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d",

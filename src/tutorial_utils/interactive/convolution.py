@@ -70,7 +70,8 @@ class ConvolutionExplorer(InteractiveFigure):
         reach = [dilation * (side - 1) + 1 for side in kernel.shape]
         padded = np.pad(self.input, padding)
         windows = np.lib.stride_tricks.sliding_window_view(padded, reach)[::stride, ::stride]
-        output = (windows[..., ::dilation, ::dilation] * kernel).sum(axis=(2, 3))
+        windows = windows[..., ::dilation, ::dilation]
+        output = (windows * kernel).sum(axis=(2, 3))
 
         def table(caption: str, rows: np.ndarray) -> str:
             body = "".join(
@@ -81,5 +82,10 @@ class ConvolutionExplorer(InteractiveFigure):
         return (
             table("Input x", padded)
             + table(f"Kernel w ({name})", kernel)
+            + (
+                table("Each window of x, one column", windows.reshape(-1, kernel.size).T)
+                if self.columns
+                else ""
+            )
             + table("Output y: each window of x times w, summed up", output)
         )
