@@ -35,7 +35,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SIZE = {"width": 1280, "height": 900}
 # Sets window.answered once all figures of the page are defined, drawn, and have their photos.
 WATCH = """const look = () => {
-    const all = [...document.querySelectorAll(".book-figure")];
+    const all = [...document.querySelectorAll(".book-figure:not(.book-question)")];
     const drawn = (e) => e.shadowRoot?.querySelector(".figure") &&
         [...e.shadowRoot.querySelectorAll("canvas:not([aria-hidden])")].every((c) =>
             c.getContext("2d").getImageData(0, 0, 1, 1).data[3]);

@@ -23,6 +23,7 @@ from address import read_address, setup_source
 from front import draw_front
 from front_page import LAST_RUN
 from nbclient import NotebookClient
+from svg_pictures import add_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "tutorial_utils"
@@ -136,6 +137,7 @@ def run(path: Path, execute: bool = True) -> bool:
         ).execute()
         notebook.metadata.setdefault("book", {})["ran"] = fingerprint(notebook)
     tidy(notebook)
+    add_pictures(notebook)
     return save(notebook, path)
 
 

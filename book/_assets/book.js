@@ -90,7 +90,8 @@ window.addEventListener("load", () => {
   };
   const drawn = window.MathJax?.startup?.promise;
   if (drawn) drawn.then(look);
-  new ResizeObserver(look).observe(document.body);
+  let wait;
+  new ResizeObserver(() => { clearTimeout(wait); wait = setTimeout(look, 100); }).observe(document.body);
 });
 
 // Paper is light, and shows the solutions; afterwards the page is as it was.
