@@ -9,6 +9,7 @@ from pathlib import Path
 
 import front_page
 import page_text
+import pydata_sphinx_theme
 import yaml
 from address import read_address
 from docutils import nodes
@@ -107,19 +108,18 @@ def copy_files(app, exception) -> None:
 
 
 def thin_icons(app, exception) -> None:
-    """Leave the icons that the pages show in the theme's script: 80 kB of 1.5 MB.
-
-    (As fonts they would cost less still, but Firefox shows no fonts on pages from a folder.)
-    """
+    """Leave the icons that the pages show in the theme's script: 80 kB of 1.5 MB."""
     if exception is not None or app.builder.format != "html":
         return
     pages = "".join(p.read_text(encoding="utf-8") for p in Path(app.outdir).rglob("*.html"))
     classes = " ".join(re.findall(r'class="([^"]*\bfa[bsr]?[ -][^"]*)"', pages))
     shown = {"xmark", *re.findall(r"\bfa-([\w-]+)", classes)}  # a script shows the xmark
-    script = Path(app.outdir) / "_static" / "scripts" / "fontawesome.js"
+    name = Path("static", "scripts", "fontawesome.js")
+    theme = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme"
+    whole = (theme / name).read_text(encoding="utf-8")
     icon = r'"?([\w$-]+)"?:\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
-    thin = re.sub(icon, lambda m: m[0] if m[1] in shown else "", script.read_text(encoding="utf-8"))
-    script.write_text(thin, encoding="utf-8")
+    thin = re.sub(icon, lambda m: m[0] if m[1] in shown else "", whole)
+    (Path(app.outdir) / f"_{name}").write_text(thin, encoding="utf-8")
 
 
 def write_search(app, exception) -> None:
