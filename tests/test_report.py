@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import subprocess
 import sys
 
 import pytest
@@ -18,6 +17,7 @@ from sklearn import metrics
 from tutorial_utils._files import read_state, write_state
 from tutorial_utils.checkpoints import load_classifier
 from tutorial_utils.errors import PhotosError
+from tutorial_utils.finetune.cli import main
 from tutorial_utils.finetune.pipeline import finetune
 from tutorial_utils.finetune.recipe import Recipe
 from tutorial_utils.finetune.report import class_rows, write_report
@@ -107,7 +107,7 @@ def test_a_run_that_is_not_finished_has_no_report(run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are always text")
-def test_every_class_name_can_be_reported_and_printed(tmp_path):
+def test_every_class_name_can_be_reported_and_printed(tmp_path, monkeypatch):
     photos = make_photos(tmp_path / "photos", {"train": 4, "validation": 4, "test": 4})
     names = {"blue": b"$\\frac$", "green": "帽子 🎩".encode(), "red": b"caf\xe9"}
     for split in ("train", "validation", "test"):
@@ -119,9 +119,11 @@ def test_every_class_name_can_be_reported_and_printed(tmp_path):
     for name in ("$\\frac$", "帽子 🎩", "caf\ufffd"):
         assert f"<th scope=row>{name}</th>" in html.unescape(page)
     photo = os.fsencode(photos / "test") + b"/caf\xe9/0.png"
-    command = [sys.executable, "-m", "tutorial_utils.finetune", "predict", tmp_path / "run", photo]
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    said = subprocess.run(command, env=environment, capture_output=True, check=True).stdout
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")  # one with few letters
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["predict", str(tmp_path / "run"), os.fsdecode(photo)]) == 0
+    terminal.flush()
+    said = terminal.buffer.getvalue()
     assert rb"/caf\udce9/0.png: " in said
     assert len(re.findall(rb" [01]\.\d{3}", said)) == 3  # three classes
 

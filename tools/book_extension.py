@@ -9,6 +9,7 @@ from pathlib import Path
 
 import front_page
 import page_text
+import pydata_sphinx_theme
 import yaml
 from address import read_address
 from docutils import nodes
@@ -106,6 +107,21 @@ def copy_files(app, exception) -> None:
             shutil.copy(path, Path(app.outdir) / "_static" / path.name)
 
 
+def thin_icons(app, exception) -> None:
+    """Leave the icons that the pages show in the theme's script: 80 kB of 1.5 MB."""
+    if exception is not None or app.builder.format != "html":
+        return
+    pages = "".join(p.read_text(encoding="utf-8") for p in Path(app.outdir).rglob("*.html"))
+    classes = " ".join(re.findall(r'class="([^"]*\bfa[bsr]?[ -][^"]*)"', pages))
+    shown = {"xmark", *re.findall(r"\bfa-([\w-]+)", classes)}  # a script shows the xmark
+    name = Path("static", "scripts", "fontawesome.js")
+    theme = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme"
+    whole = (theme / name).read_text(encoding="utf-8")
+    icon = r'"?([\w$-]+)"?:\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?'
+    thin = re.sub(icon, lambda m: m[0] if m[1] in shown else "", whole)
+    (Path(app.outdir) / f"_{name}").write_text(thin, encoding="utf-8")
+
+
 def write_search(app, exception) -> None:
     """Write what the search of book.js reads: each section's title, prose and bold words.
 
@@ -149,6 +165,13 @@ def mend_page(app, pagename, templatename, context, doctree) -> None:
     """
     if "body" in context:
         context["body"] = context["body"].replace('role="doc-biblioentry"', 'role="listitem"')
+        if 'class="math' not in context["body"]:
+            context["script_files"] = [
+                script
+                for script in context["script_files"]
+                if "MathJax" not in script.attributes.get("body", "")
+                and "mathjax" not in str(script.filename)
+            ]
         # A full stop does not begin a line because a formula stands before it.
         context["body"] = re.sub(
             r'(<span class="math notranslate nohighlight">[^<]*</span>)([.,;:?!)]+)',
@@ -176,5 +199,6 @@ def setup(app) -> dict:
     app.connect("env-updated", name_glossary_terms)
     app.connect("html-page-context", mend_page)
     app.connect("build-finished", copy_files)
+    app.connect("build-finished", thin_icons)
     app.connect("build-finished", write_search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -75,8 +75,10 @@ window.addEventListener("load", () => {
   const boxes = "article :is(div.math, mjx-container.wide, pre, .output, .book-table, .pst-scrollable-table-container)";
   const fade = (box) => box.classList.toggle("more", box.scrollLeft < box.scrollWidth - box.clientWidth - 1);
   const look = () => {
-    const lines = [...document.querySelectorAll("article :is(p, li) .math > mjx-container:not(.wide)")];
-    lines.filter((line) => line.offsetWidth > line.closest("p, li").clientWidth)
+    const lines = [...document.querySelectorAll("article :is(p, li) .math > mjx-container")];
+    lines.forEach((line) => line.classList.remove("wide", "more"));
+    const room = (line) => line.closest("p, li").clientWidth;  // none in a closed fold
+    lines.filter((line) => room(line) && line.offsetWidth > room(line))
       .forEach((line) => line.classList.add("wide"));
     const found = [...document.querySelectorAll(boxes)].map((box) => [box, box.scrollWidth - box.clientWidth > 1]);
     const ends = found.map(([box, wide]) => wide && box.scrollLeft < box.scrollWidth - box.clientWidth - 1);
