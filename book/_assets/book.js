@@ -45,7 +45,8 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 });
 
-// One switch on each page shows all folded code; the choice is remembered.
+// One switch on each page shows all folded code, also that of questions, figures and drawings, which
+// stand without it otherwise; the choice is remembered.
 document.addEventListener("DOMContentLoaded", () => {
   const folds = document.querySelectorAll("article .cell:not(.tag_hide-cell) details.hide");
   const title = document.querySelector("article h1");
@@ -54,6 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
   button.className = "book-code-switch";
   button.type = "button";
   const show = (all) => {
+    document.documentElement.classList.toggle("folded", !all);
     button.setAttribute("aria-pressed", all);
     button.textContent = all ? "Fold the code" : "Show all code";
     folds.forEach((fold) => { fold.open = all; });
@@ -75,8 +77,10 @@ window.addEventListener("load", () => {
   const boxes = "article :is(div.math, mjx-container.wide, pre, .output, .book-table, .pst-scrollable-table-container)";
   const fade = (box) => box.classList.toggle("more", box.scrollLeft < box.scrollWidth - box.clientWidth - 1);
   const look = () => {
-    const lines = [...document.querySelectorAll("article :is(p, li) .math > mjx-container:not(.wide)")];
-    lines.filter((line) => line.offsetWidth > line.closest("p, li").clientWidth)
+    const lines = [...document.querySelectorAll("article :is(p, li) .math > mjx-container")];
+    lines.forEach((line) => line.classList.remove("wide", "more"));
+    const room = (line) => line.closest("p, li").clientWidth;  // none in a closed fold
+    lines.filter((line) => room(line) && line.offsetWidth > room(line))
       .forEach((line) => line.classList.add("wide"));
     const found = [...document.querySelectorAll(boxes)].map((box) => [box, box.scrollWidth - box.clientWidth > 1]);
     const ends = found.map(([box, wide]) => wide && box.scrollLeft < box.scrollWidth - box.clientWidth - 1);

@@ -14,7 +14,6 @@ from tutorial_utils.interactive.drawing import (
 from tutorial_utils.interactive.drawings_layers import (
     batchnorm_axes,
     fully_connected,
-    im2col,
     multi_channel_convolution,
     stride_padding_dilation,
 )
@@ -32,19 +31,16 @@ __all__ = [
     "attention",
     "batchnorm_axes",
     "checkpointing",
-    "confusion_matrix",
     "contrastive_matrix",
     "data_flow",
     "data_parallel",
     "five_regimes",
     "folder_tree",
     "fully_connected",
-    "im2col",
     "inception_block",
     "lora",
     "multi_channel_convolution",
     "number_formats",
-    "random_crops",
     "readers_of_a_digit",
     "residual_block",
     "separable_block",
@@ -238,39 +234,6 @@ def _eye(d: Drawing, x: float, y: float) -> None:
     d.circle(x, y, 2.8, fill=1)
 
 
-def confusion_matrix() -> Drawing:
-    """A confusion matrix: precision reads a column, recall reads a row."""
-    d = Drawing(
-        "Precision reads a column, recall reads a row",
-        "A confusion matrix of three classes; rows are what the images show, columns what the "
-        "model says. Row cat: 8, 2, 0. Row dog: 3, 6, 1. Row fox: 1, 0, 9. The row of cats gives "
-        "recall: 8 of 10 cats were found. The column of cats gives precision: 8 of the 12 images "
-        "called cat are cats.",
-        282,
-    )
-    names, counts = ("cat", "dog", "fox"), [[8, 2, 0], [3, 6, 1], [1, 0, 9]]
-    x, y, side = 84, 52, 46
-    colors = {(0, 1): BLUE, (0, 2): BLUE, (1, 0): ORANGE, (2, 0): ORANGE, (0, 0): GREEN}
-    d.text(x + 69, 10, "the model says", size=12)
-    d.text(12, y + 69, "the image shows", size=12, turn=-90)
-    for index, name in enumerate(names):
-        d.text(x + side * (index + 0.5), y - 14, name, bold=True)
-        d.text(x - 10, y + side * (index + 0.5), name, anchor="end", bold=True)
-    d.grid(x, y, counts, side, colors, fill=0.35, size=15)
-    d.box(x - 2, y - 2, 3 * side + 4, side + 4, color=BLUE, fill=0, line=2.6)
-    d.box(x - 5, y - 5, side + 10, 3 * side + 10, color=ORANGE, fill=0, line=2.6)
-    d.bracket(x + 3 * side + 10, y, x + 3 * side + 10, y + side, color=BLUE)
-    d.text(242, y + 14, "recall of cat", anchor="start", bold=True)
-    d.text(242, y + 31, "8 / (8 + 2 + 0)", anchor="start")
-    d.text(242, y + 48, "= 0.80", anchor="start")
-    d.text(242, y + 80, "of all cats,\nhow many\nare found?", anchor="start", size=11)
-    d.line((x + side / 2, y + 3 * side + 7), (x + side / 2, y + 3 * side + 18), color=ORANGE)
-    d.text(84, 224, "precision of cat", anchor="start", bold=True)
-    d.text(84, 242, "8 / (8 + 3 + 1) = 0.67", anchor="start")
-    d.text(84, 262, "of all called cat, how many are cats?", anchor="start", size=11)
-    return d
-
-
 def two_tasks() -> Drawing:
     """ImageNet's task beside yours: the backbone is handed over, the head is new."""
     d = Drawing(
@@ -283,7 +246,7 @@ def two_tasks() -> Drawing:
     )
     for y, title, pictures, count, classes, color in (
         (6, "ImageNet's task", 12, "1.28 million photos", "1000\nclasses", BLUE),
-        (166, "Your task", 3, "240 photos", "8\nclasses", ORANGE),
+        (166, "Your task", 3, "a few hundred", "8\nclasses", ORANGE),
     ):
         d.text(4, y + 4, title, anchor="start", bold=True, size=13)
         for index in range(pictures):
@@ -561,37 +524,4 @@ def folder_tree() -> Drawing:
     d.picture(266, 144, 34)
     d.picture(308, 144, 34)
     d.box(200, 194, 154, 40, "predictions\nfor new photos", color=ORANGE, fill=0.25, size=11)
-    return d
-
-
-def random_crops() -> Drawing:
-    """Random crops: the same photo, cut and mirrored anew at each epoch."""
-    d = Drawing(
-        "Random crops: one photo, a new view each epoch",
-        "A photo with three dashed frames of different size and place. Each epoch draws one frame "
-        "at random, perhaps mirrors it and scales it to 224 by 224 pixels; so the network never "
-        "sees quite the same picture twice. To evaluate, the frame is always the middle.",
-        316,
-    )
-    d.picture(96, 6, 150)
-    frames = [(100, 12, 104, ORANGE), (132, 30, 92, BLUE), (112, 48, 102, GREEN)]
-    for x, y, side, color in frames:
-        d.box(x, y, side, side, color=color, fill=0, line=2.4, dashed=True, radius=0)
-    for index, (x, y, side, color) in enumerate(frames):
-        left = 14 + 118 * index
-        scale = 84 / side
-        d.arrow((130 + 40 * index, 160), (left + 42, 184), color=color)
-        mirror = index == 1
-        shift_x = left + 84 + x * scale if mirror else left - x * scale
-        flip = -scale if mirror else scale
-        d.parts.append(
-            f'<svg x="{left}" y="188" width="84" height="84" viewBox="{left} 188 84 84">'
-            f'<g transform="matrix({flip:.2f} 0 0 {scale:.2f} {shift_x:.1f} '
-            f'{188 - y * scale:.1f})">'
-        )
-        d.picture(96, 6, 150)
-        d.parts.append("</g></svg>")
-        d.box(left, 188, 84, 84, color=color, fill=0, line=2.4, radius=0)
-        words = ("epoch 1", "epoch 2,\nmirrored", "epoch 3")[index]
-        d.text(left + 42, 290 if index != 1 else 294, words, size=11.5)
     return d

@@ -66,63 +66,6 @@ def multi_channel_convolution() -> Drawing:
     return d
 
 
-def im2col() -> Drawing:
-    """im2col: each window becomes one column, so that a convolution is one matrix product."""
-    d = Drawing(
-        "One window becomes one column",
-        "An image of 3 by 3 pixels, numbered 1 to 9, and a kernel of 2 by 2 with weights a, b, c, "
-        "d. Each of the four windows is written as a column of four numbers: 1 2 4 5, 2 3 5 6, "
-        "4 5 7 8 and 5 6 8 9. The kernel as one row times this matrix gives the four outputs at "
-        "once, which are folded back into a 2 by 2 map.",
-        330,
-    )
-    image = [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
-    windows = [(0, 0), (0, 1), (1, 0), (1, 1)]
-    colors = (ORANGE, BLUE, GREEN, PURPLE)
-    d.text(40, 10, "image", bold=True)
-    d.grid(4, 20, image, side=24)
-    for (i, j), color in zip(windows, colors, strict=True):
-        inset = 1.5 + 1.6 * (2 * i + j)
-        d.box(
-            4 + 24 * j + inset,
-            20 + 24 * i + inset,
-            48 - 2 * inset,
-            48 - 2 * inset,
-            color=color,
-            fill=0,
-            line=1.8,
-            radius=1,
-        )
-    d.text(150, 10, "each window, flat", bold=True)
-    d.arrow((84, 56), (104, 56))
-    for number, ((i, j), color) in enumerate(zip(windows, colors, strict=True)):
-        flat = [image[i + a][j + b] for a in (0, 1) for b in (0, 1)]
-        d.grid(
-            110 + 62 * number,
-            28,
-            [flat[:2], flat[2:]],
-            24,
-            {(a, b): color for a in (0, 1) for b in (0, 1)},
-        )
-        d.arrow((134 + 62 * number, 80), (224 + 36 * number, 112), color=color)
-    d.text(48, 142, "kernel (2 × 2)\nas one row", size=11.5)
-    d.grid(4, 166, [["a", "b", "c", "d"]], side=30, height=24)
-    d.text(142, 178, "×", size=16, bold=True)
-    columns = [[image[i + a][j + b] for i, j in windows] for a in (0, 1) for b in (0, 1)]
-    cells = {(row, column): colors[column] for row in range(4) for column in range(4)}
-    d.grid(206, 118, columns, 36, cells, height=26)
-    d.text(356, 234, "4 × 4: a column for each window", anchor="end", size=11)
-    d.text(8, 262, "=", size=16, bold=True)
-    top = {(0, column): colors[column] for column in range(4)}
-    words = ["a1+b2+\nc4+d5", "a2+b3+\nc5+d6", "a4+b5+\nc7+d8", "a5+b6+\nc8+d9"]
-    d.grid(20, 246, [words], 58, top, height=36, size=11)
-    d.arrow((256, 264), (276, 264))
-    square = {(0, 0): ORANGE, (0, 1): BLUE, (1, 0): GREEN, (1, 1): PURPLE}
-    d.grid(286, 246, [[" ", " "], [" ", " "]], 26, square)
-    d.text(180, 318, "row × matrix: all outputs at once, then folded back", size=11)
-    return d
-
-
 def stride_padding_dilation() -> Drawing:
     """Stride, padding and dilation: where the kernel goes, and how large the output is."""
     d = Drawing(
