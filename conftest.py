@@ -28,9 +28,18 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Keep a notebook's cells, and a file's tests, on one worker and in their order."""
+    """Keep a notebook's cells, and a file's tests, on one worker and in their order.
+
+    The book is built first, by one worker; single tests come last and fill both to the end.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    for item in items:
-        if not (item.get_closest_marker("xdist_group") or item.get_closest_marker("alone")):
+
+    def turn(item):
+        alone = item.get_closest_marker("xdist_group") or item.get_closest_marker("alone")
+        if not alone:
             item.add_marker(pytest.mark.xdist_group(item.path.name))
+        kinds = [item.path.name == "test_book_build.py", item.path.suffix == ".ipynb", not alone]
+        return [*kinds, True].index(True)
+
+    items.sort(key=turn)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from book_pages import HTML, ROOT, Visit, serve
 from browser import system_chromium
+from filelock import FileLock
 
 from tutorial_utils.interactive.base import read_module
 
@@ -96,9 +97,11 @@ def show(chromium, tmp_path):
 @pytest.fixture(scope="session")
 def addresses():
     """Serve the built book (building it if need be); return where each source finds its pages."""
-    if not (HTML / "index.html").is_file():
-        build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
-        subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
+    HTML.parent.mkdir(exist_ok=True)
+    with FileLock(HTML.parent / ".lock"):  # one of pytest's workers builds, the others wait
+        if not (HTML / "index.html").is_file():
+            build = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--quiet"]
+            subprocess.run([*build, "-n", "-W", "--keep-going"], cwd=ROOT, check=True)
 
     with serve(HTML) as address:
         yield {"http": address, "file": HTML.as_uri()}

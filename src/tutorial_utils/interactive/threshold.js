@@ -71,7 +71,7 @@ border-left:3px solid;margin-left:-2px}.pos{fill:var(--orange)}.neg{fill:var(--b
 .dash{stroke-dasharray:4 4}.all{display:grid;grid-template-columns:repeat(4,minmax(0,1fr));gap:8px 20px}table{width:100%;white-space:nowrap}
 td,th{padding:3px 2px;font-weight:400}td{font-weight:600}small,caption{color:var(--soft)}caption{text-align:left}svg text{font-size:12px}
 @container(width<760px){.all{grid-template-columns:1fr 1fr;gap:6px 12px}small{display:none}}
-@container(width<420px){.say{font-size:14px}table{font-size:11.5px}td,th{padding:1px}.controls{gap:4px;justify-content:space-between}
+@container(width<420px){.say{font-size:14px}table{font-size:11.5px}td,th{padding:1px 3px}.controls{gap:4px;justify-content:space-between}
 .controls label{width:31%;font-size:12px}.all{grid-template-columns:minmax(0,1.25fr) minmax(0,1fr)}input[type=range]{width:100%}}
 @container(width<330px){table{font-size:10px}.all{gap:6px}}`;
   static keys = ["shift", "positives", "t"];
