@@ -43,7 +43,7 @@ def test_solutions_are_there_and_buttons_are_not(texts):
     text = "\n".join(texts)
     assert "# Solution" in text
     assert "Show all code" not in text
-    assert "Show code cell source" not in text
+    assert "Show the code" not in text
 
 
 def test_no_page_is_nearly_empty_but_at_the_end_of_a_chapter(printed, texts):

@@ -45,7 +45,8 @@ document.addEventListener("DOMContentLoaded", () => {
   };
 });
 
-// One switch on each page shows all folded code; the choice is remembered.
+// One switch on each page shows all folded code, also that of questions, figures and drawings, which
+// stand without it otherwise; the choice is remembered.
 document.addEventListener("DOMContentLoaded", () => {
   const folds = document.querySelectorAll("article .cell:not(.tag_hide-cell) details.hide");
   const title = document.querySelector("article h1");
@@ -54,6 +55,7 @@ document.addEventListener("DOMContentLoaded", () => {
   button.className = "book-code-switch";
   button.type = "button";
   const show = (all) => {
+    document.documentElement.classList.toggle("folded", !all);
     button.setAttribute("aria-pressed", all);
     button.textContent = all ? "Fold the code" : "Show all code";
     folds.forEach((fold) => { fold.open = all; });
