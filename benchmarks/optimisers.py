@@ -1,8 +1,9 @@
 """SGD, momentum and AdamW, each at a constant rate and with a schedule, on one budget.
 
-The last two blocks and the head of MobileNetV2, pretrained on ImageNet, learn the rendered solids;
-what the blocks before them give is computed once for each image and its mirror image. Six ways of
-training get the same images, steps and batches and a grid of five learning rates. The rate is the
+The last two blocks, the 1x1 convolution after them and the head of MobileNetV2, pretrained on
+ImageNet, learn the rendered solids; what the blocks before them give is computed once for each
+image and its mirror image. Six ways of training get the same images, steps and batches and a grid
+of five learning rates. The rate is the
 one with the least mean validation loss over seeds 0 and 1; then the test images are opened. A seed
 draws the head's weights, the batches and the dropout.
 
