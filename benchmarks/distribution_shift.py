@@ -15,7 +15,7 @@ seeds 0 and 1; the heads' strength is chosen on validation images. The test imag
 seeds 10, 11 and 12, which nothing else has touched.
 
 Run it with `python benchmarks/distribution_shift.py`: about fifteen minutes on one core. It writes
-results/distribution_shift.json; book/shift.ipynb plots it and runs a slice again.
+results/distribution_shift.json; book/shift.ipynb plots it.
 """
 
 import copy
