@@ -21,7 +21,7 @@ BUILD := $(VENV)/bin/jupyter-book build . --path-output . --quiet -n --keep-goin
 WORKERS ?= 2
 # What they free they keep: asking Linux again for each activation takes up to half of the time.
 KEEP := MALLOC_MMAP_THRESHOLD_=2000000000 MALLOC_TRIM_THRESHOLD_=8000000000
-PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 $(KEEP) $(PY) -m pytest -q -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 .PHONY: help
 help: ## list the targets

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import pytest
 from nbval.plugin import IPyNbFile
 
 ROOT = Path(__file__).resolve().parent
@@ -26,20 +25,12 @@ def pytest_configure(config):
     config.option.nbval_cell_timeout = min(config.option.nbval_cell_timeout, CELL_TIMEOUT)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config, items):
-    """Keep a notebook's cells, and a file's tests, on one worker and in their order.
-
-    The book is built first, by one worker; single tests come last and fill both to the end.
-    """
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+def pytest_collection_modifyitems(items):
+    """Build the book first, then do the longest, so that all workers end together."""
+    order = ["test_book_build.py", "*.ipynb", "test_book.py", "test_figures.py", "test_finetune.py"]
 
     def turn(item):
-        alone = item.get_closest_marker("xdist_group") or item.get_closest_marker("alone")
-        if not alone:
-            item.add_marker(pytest.mark.xdist_group(item.path.name))
-        kinds = [item.path.name == "test_book_build.py", item.path.suffix == ".ipynb", not alone]
-        return [*kinds, True].index(True)
+        places = [place for place, pattern in enumerate(order) if item.path.match(pattern)]
+        return places[0] if places else len(order)
 
     items.sort(key=turn)

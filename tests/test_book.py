@@ -13,7 +13,6 @@ from address import read_address
 from axe_playwright_python.base import AXE_SCRIPT
 from book_pages import CHAPTERS, HTML, ROOT, TOC
 
-pytestmark = pytest.mark.alone
 PAGES = [TOC["root"], *CHAPTERS]
 # What axe looks for: contrast in light and in the dark, all else once.
 COLOURS = ["color-contrast", "link-in-text-block"]
@@ -265,7 +264,7 @@ def test_the_search_finds_first_where_a_thing_is_taught_and_reads_no_code(visit)
         "fine-tune": "five_steps.html",
         "finetuning": "five_steps.html",
         "confusion matrix": "evaluation.html#ten-photos-by-hand",
-        "learning rate": "glossary.html#g-learning-rate",
+        "learning rate": "concepts.html#the-same-budget-for-all",
         "overfit": "glossary.html#g-overfitting",
         "freeze": "glossary.html#g-freeze",
     }

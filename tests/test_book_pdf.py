@@ -6,8 +6,6 @@ import pdf
 import pytest
 from pypdf import PdfReader
 
-pytestmark = pytest.mark.xdist_group("pdf")  # printed once
-
 
 @pytest.fixture(scope="module")
 def printed(chromium, addresses, tmp_path_factory):

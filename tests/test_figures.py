@@ -25,7 +25,6 @@ from tutorial_utils.interactive.regimes import measured
 from tutorial_utils.interactive.top_five import shares
 from tutorial_utils.results import load_results
 
-pytestmark = pytest.mark.alone
 FIGURES = {name: getattr(interactive, name) for name in interactive.__all__ if name != "Question"}
 MOST_BYTES = 20 * 1024
 every_figure = pytest.mark.parametrize("name", FIGURES)

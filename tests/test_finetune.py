@@ -238,7 +238,6 @@ print(number)
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_kill_at_random_moments_loses_no_finished_epoch(photos, tmp_path):
     # One process after another is killed, and each goes on where the last one was; when a run
@@ -369,7 +368,6 @@ LAUNCHERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.alone
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     "launcher",
