@@ -342,7 +342,8 @@ MODULE = ["-m", "tutorial_utils.finetune"]
 FORK = f"""
 import os, socket, sys
 sys.path[:0] = {sys.path!r}
-import torchvision.models
+import matplotlib.figure, torchvision.models
+from tutorial_utils.finetune import pipeline
 from tutorial_utils.finetune.cli import main
 
 with socket.socket() as free:

@@ -1,5 +1,6 @@
 """Batches and cached features: the same with any number of workers and after any interruption."""
 
+import gc
 import os
 import signal
 
@@ -114,9 +115,12 @@ def die(image):
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
-def test_a_worker_that_dies_is_one_error(found):
+def test_a_worker_that_dies_is_one_error(found, monkeypatch):
+    # How long torch waits, for each process, before it ends those that hang on the dead one.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     with pytest.raises(PhotosError, match=r"process that reads photos died .*try fewer workers"):
         list(batches(eval_loader(dataset(found, die), 2, 2)))
+    gc.collect()
 
 
 def test_other_errors_are_left_as_they_are():
