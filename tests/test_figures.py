@@ -363,9 +363,7 @@ def operate(shown, element, kind, move, before):
         if after != before:
             break
     idle = kind == "cell" or text in ("Play", "Pause", "Your own picture", "Strongest unit")
-    idle |= element.evaluate(
-        "e => e.matches('.tries *, .plain, .pad, summary, [aria-pressed=true]')"
-    )
+    idle |= element.evaluate("(e, idle) => e.matches(idle)", IDLE)
     assert after != before or idle, element.evaluate("e => e.outerHTML.slice(0, 150)")
     return shown.verify(after)
 
@@ -407,8 +405,7 @@ def test_a_figure_on_a_phone_and_on_a_wide_screen(chromium, tmp_path, name):
         seen, number, touched = shown.verify(), 0, set()
         while number < page.locator(f".book-figure >> {CONTROLS}").count():
             element = page.locator(f".book-figure >> {CONTROLS}").nth(number)
-            kind, place = element.evaluate(KIND)
-            group = kind, place
+            kind, _ = group = tuple(element.evaluate(KIND))
             seen = operate(shown, element, kind, by_keys, seen)
             # A finger tries one control of each kind in each group; keys try them all.
             new = group not in touched and kind not in ("select", "number", "summary")

@@ -369,10 +369,15 @@ LAUNCHERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize(
     "launcher",
-    ["fork", *[pytest.param(name, marks=pytest.mark.scheduled) for name in list(LAUNCHERS)[1:]]],
+    [
+        pytest.param(
+            "fork", marks=pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+        ),
+        pytest.param("torchrun", marks=pytest.mark.scheduled),
+        pytest.param("accelerate", marks=pytest.mark.scheduled),
+    ],
 )
 def test_two_processes_give_the_result_of_one(launcher, photos, tmp_path):
     recipe = QUICK | {"epochs": 2}  # a network without dropout

@@ -126,11 +126,11 @@ def test_in_float32_the_network_gives_what_torch_gives(lab_functions, torch_mode
 
 
 def test_in_float16_as_shipped_the_answers_stay(lab_functions, torch_model):
-    crops = some_crops(24, seed=1)
+    crops = some_crops(50, seed=1)
     features, logits = run_network(lab_functions, crops, half=True, simd=True)
     expected, scores = run_torch(torch_model, crops)
     assert np.abs(features - expected).max() < 0.15
-    assert (logits.argmax(1) == scores.argmax(1)).sum() >= 23
+    assert (logits.argmax(1) == scores.argmax(1)).sum() >= 49
 
 
 def test_the_packed_weights_are_small_enough(torch_model):
