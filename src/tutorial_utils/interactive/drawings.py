@@ -513,7 +513,7 @@ def folder_tree() -> Drawing:
             d.line((x - 14, y - 12), (x - 14, y), (x - 3, y), width=0.8, opacity=0.7)
     d.line((14, 42), (14, 144), width=0.8, opacity=0.7)
     d.arrow((140, 122), (186, 122), width=3, color=BLUE)
-    d.text(163, 98, "one\ncommand", size=11)
+    d.text(163, 144, "one\ncommand", size=11)
     d.text(200, 10, "what comes out", anchor="start", bold=True, size=13)
     d.box(200, 30, 154, 40, "the model\nloads again anywhere", color=GREEN, fill=0.25, size=11)
     d.box(200, 80, 154, 104, color=BLUE, fill=0.1)
